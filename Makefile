@@ -1,0 +1,30 @@
+# make test   install what is needed into .venv (first call only), then run the tests
+# make run    the same, then open the lab at http://127.0.0.1:7860
+# make faults replay the planted faults: every one must turn its test red (minutes)
+# make figures draw assets/figures/ afresh
+# make lint   ruff and pyright
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: test run faults figures lint
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+run: .venv/installed
+	$(BIN)/python -m app
+
+faults: .venv/installed
+	$(BIN)/python -m tests.faults
+
+figures: .venv/installed
+	$(BIN)/python -m toy figure --all --out assets/figures
+
+lint: .venv/installed
+	$(BIN)/python -m pip install --quiet -r .ci/requirements.txt
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name one with make PYTHON=python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt
+	@touch $@
