@@ -9,12 +9,13 @@ All five have alpha rising and sigma falling; alpha(1) = 1. They differ in their
 | VariancePreserving   | .0066    | .99998   | 0         | minus infinity       |
 | VarianceExploding    | 1        | 50       | 0         | minus infinity       |
 
-*Start mismatch.* On VP and VE the law at t = 0 is not the prior: x_t there still contains alpha(0) x_1. A sampler begins from `path.start(x_0)` =
-sigma(0) x_0 all the same, as everybody does; what that costs is the *start* share of the error, and likelihoods use the exact law at t = 0.
+*Start mismatch.* On VP and VE the law at t = 0 is not the prior: x_t there still contains alpha(0) x_1. A sampler begins from
+`path.start(x_0)` = sigma(0) x_0 all the same, as everybody does; what that costs is the *start* share of the error, and likelihoods use
+the exact law at t = 0.
 
-*Unbounded end.* Where d_sigma(1) is infinite, sigma d_sigma is not, and `sigma_d_sigma` gives it up to t = 1: that is enough for a marginal velocity whose
-prior has mean zero and whose coupling is independent. Everything else stops at `path.last_time` = 1 - 1e-5 (Lipman et al. 2022, appendix D), and
-`d_sigma` itself is evaluated no later than that, so that no number is ever NaN or infinite.
+*Unbounded end.* Where d_sigma(1) is infinite, sigma d_sigma is not, and `sigma_d_sigma` gives it up to t = 1: that is enough for a
+marginal velocity whose prior has mean zero and whose coupling is independent. Everything else stops at `path.last_time` = 1 - 1e-5
+(Lipman et al. 2022, appendix D), and `d_sigma` itself is evaluated no later than that, so that no number is ever NaN or infinite.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class PathSample:
 
 
 class Path:
-    """Base of the affine paths. A path is its four functions of t; every function takes times of any shape in [0, 1] and keeps shape and dtype."""
+    """Base of the affine paths. A path is its four functions of t; each takes times of any shape in [0, 1] and keeps shape and dtype."""
 
     name: ClassVar[str]
     last_time: ClassVar[float] = 1.0  # the last time at which d_sigma is evaluated
@@ -72,8 +73,9 @@ class Path:
     def sample(self, *, x_0: Float[Tensor, "b *shape"], x_1: Float[Tensor, "b *shape"], t: Float[Tensor, " b"]) -> PathSample:
         """x_t = alpha_t x_1 + sigma_t x_0 and its time derivative, for x of any shape (B, *shape) and t (B,) in [0, 1].
 
-        Clean ends are exact: x_0 itself at t = 0 and x_1 itself at t = 1, bit for bit. Coefficients are computed in float32 at least; results have the dtype
-        of x_0. On VP and VE dx_t is that of min(t, last_time). Raises ValueError if the shapes differ or a time lies outside [0, 1].
+        Clean ends are exact: x_0 itself at t = 0 and x_1 itself at t = 1, bit for bit. Coefficients are computed in float32 at least;
+        results have the dtype of x_0. On VP and VE dx_t is that of min(t, last_time). Raises ValueError if the shapes differ or a time
+        lies outside [0, 1].
         """
         if x_0.shape != x_1.shape:
             raise ValueError(f"x_0 {tuple(x_0.shape)} and x_1 {tuple(x_1.shape)} must have the same shape")
@@ -81,7 +83,7 @@ class Path:
             raise ValueError(f"t has shape {tuple(t.shape)}; it must be one time per sample, ({x_0.shape[0]},)")
         check_times(t)
         # Half precision cannot hold 1 - t near the data; double x deserve double times.
-        time = t.to(torch.promote_types(torch.promote_types(t.dtype, x_0.dtype), torch.float32))
+        time = _at_least_float32(t.to(torch.promote_types(t.dtype, x_0.dtype)))
 
         def combine(a: Tensor, s: Tensor) -> Tensor:
             return (expand(a, x_1) * x_1 + expand(s, x_0) * x_0).to(x_0.dtype)
@@ -116,7 +118,7 @@ class CondOT(Path):
     Lipman et al. call it the (conditional) optimal-transport path; no coupling is meant. Source: Lipman et al. 2022, eq. 20.
     """
 
-    sigma_min: float = 0.0
+    sigma_min: float | int = 0.0
     name: ClassVar[str] = "cond-ot"
 
     def __post_init__(self) -> None:
@@ -167,7 +169,7 @@ class Cosine(Path):
 class Polynomial(Path):
     """Polynomial path: alpha_t = t^n, sigma_t = 1 - t^n; n = 1 is CondOT. `degree` n is at least 1 and need not be whole."""
 
-    degree: float = 2
+    degree: float | int = 2
     name: ClassVar[str] = "polynomial"
 
     def __post_init__(self) -> None:
@@ -194,9 +196,9 @@ class _UnboundedEnd(Path):
     clean_start: ClassVar[bool] = False
 
     def d_sigma(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        # In float32 the last time itself rounds to 1 - 1.001e-5; sigma there is about 1e-3, far from zero.
-        earlier = t.clamp(max=self.last_time)
-        return self.sigma_d_sigma(earlier) / self.sigma(earlier)
+        # In float32 the last time rounds to 1 - 1.001e-5, where sigma is about 1e-3, far from zero; in half precision it would round to 1.
+        earlier = _at_least_float32(t).clamp(max=self.last_time)
+        return (self.sigma_d_sigma(earlier) / self.sigma(earlier)).to(t.dtype)
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,8 @@ class VariancePreserving(_UnboundedEnd):
     T(s) = beta_min s + (beta_max - beta_min) s^2 / 2. Source: Lipman et al. 2022, eq. 19; Song et al. 2021 for the betas.
     """
 
-    beta_min: float = 0.1
-    beta_max: float = 20.0
+    beta_min: float | int = 0.1
+    beta_max: float | int = 20.0
     name: ClassVar[str] = "vp"
 
     def __post_init__(self) -> None:
@@ -235,12 +237,12 @@ class VariancePreserving(_UnboundedEnd):
 class VarianceExploding(_UnboundedEnd):
     """Noise added to untouched data: alpha_t = 1, sigma_t = sigma_min sqrt((sigma_max / sigma_min)^(2 - 2t) - 1).
 
-    The exact kernel of Song et al.'s VE SDE, reversed, so that sigma(1) = 0 and sigma(0) is sigma_max to a part in 10^7. Samplers start from sigma(0) x_0.
-    Source: Lipman et al. 2022, eq. 18; Song et al. 2021, appendix C.
+    The exact kernel of Song et al.'s VE SDE, reversed, so that sigma(1) = 0 and sigma(0) is sigma_max to a part in 10^7. Samplers start
+    from sigma(0) x_0. Source: Lipman et al. 2022, eq. 18; Song et al. 2021, appendix C.
     """
 
-    sigma_min: float = 0.01
-    sigma_max: float = 50.0
+    sigma_min: float | int = 0.01
+    sigma_max: float | int = 50.0
     name: ClassVar[str] = "ve"
 
     def __post_init__(self) -> None:
@@ -249,20 +251,20 @@ class VarianceExploding(_UnboundedEnd):
 
     def _log_ratio(self, t: Tensor) -> Tensor:
         bound = torch.tensor(self.sigma_max / self.sigma_min, dtype=torch.float64).log().item()
-        return 2 * bound * (1 - t)
+        return 2 * bound * (1 - _at_least_float32(t))  # its exponential, 2.5e7, overflows half precision
 
     def alpha(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         return torch.ones_like(t)
 
     def sigma(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-        return self.sigma_min * torch.sqrt(torch.expm1(self._log_ratio(t)))
+        return (self.sigma_min * torch.sqrt(torch.expm1(self._log_ratio(t)))).to(t.dtype)
 
     def d_alpha(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         return torch.zeros_like(t)
 
     def sigma_d_sigma(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         slope = self._log_ratio(torch.zeros_like(t)) / 2
-        return -(self.sigma_min**2) * slope * torch.exp(self._log_ratio(t))
+        return (-(self.sigma_min**2) * slope * torch.exp(self._log_ratio(t))).to(t.dtype)
 
 
 PATHS: dict[str, type[Path]] = {p.name: p for p in (CondOT, VariancePreserving, VarianceExploding, Cosine, Polynomial)}
@@ -279,6 +281,10 @@ def by_name(name: str) -> Path:
 def expand(t: Float[Tensor, " b"], x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *ones"]:
     """t (B,) as (B, 1, ..., 1), to multiply x (B, *shape)."""
     return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _at_least_float32(t: Tensor) -> Tensor:
+    return t.to(torch.promote_types(t.dtype, torch.float32))
 
 
 def check_times(t: Float[Tensor, "*b"]) -> None:

@@ -1,0 +1,1 @@
+"""The planted faults, one list per room."""

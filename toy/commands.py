@@ -1,0 +1,174 @@
+"""What `python -m toy` can do. Bad input ends in one line on standard error and exit status 2."""
+
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from toy.scene import CONTROLS, CUSTOM, Scene
+
+BAD_INPUT = 2
+
+
+def _option(f: Field) -> tuple[str, Any, Field]:
+    about = CONTROLS[f.name].about if f.name in CONTROLS else "the text that the target `letters` spells"
+    choices = getattr(CONTROLS.get(f.name), "values", ())
+    shown = ", ".join(c for c in choices if c != CUSTOM)
+    kind = f.type if isinstance(f.type, type) else str
+    assert f.default is not MISSING
+    return f.name, Annotated[kind, tyro.conf.arg(help=f"{about}{f': {shown}' if shown else ''}")], field(default=f.default)
+
+
+SceneOptions: Any = make_dataclass("SceneOptions", [_option(f) for f in fields(Scene) if f.name != "mixture"], frozen=True)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A target of your own."""
+
+    mixture: Path | None = None
+    """JSON file {weights, means, covariances, classes}: the target."""
+    points: Path | None = None
+    """CSV file with x, y and, if you like, class: a mixture of at most 64 components is fitted to it."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure one scene against its exact flow: truncation errors, straightness, acceleration, costs, W2."""
+
+    scene: Annotated[SceneOptions, tyro.conf.arg(name="")] = SceneOptions()
+    files: Annotated[Files, tyro.conf.arg(name="")] = Files()
+    ladder: bool = False
+    """Add the error at 1, 2, 3, 4, 6, 8, 12, ... 64 evaluations, and the fitted order."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from toy.report import ladder_table, table
+        from toy.trace import nfe_ladder, trace
+
+        traced = trace(_scene(self.scene, self.files))
+        ladder = nfe_ladder(traced) if self.ladder else None
+        if self.json:
+            print(json.dumps(traced.summary() | ({"ladder": ladder.summary()} if ladder else {})))
+            return
+        print(table(traced))
+        if ladder:
+            print(ladder_table(ladder))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Draw a figure for a paper or a slide, as PNG, SVG or PDF by the file's ending."""
+
+    kind: Annotated[str, tyro.conf.Positional] = "trajectories"
+    """trajectories, error, straightness, local-error, prior-sweep, coupling-lines, shares."""
+    out: Path = Path("figure.png")
+    """File to write; with --all, a folder."""
+    sees: str = "position"
+    """Whether the field sees the position or the class, in the scenes that are compared unless told otherwise."""
+    scene: tuple[str, ...] = ()
+    """Scenes to compare, as query strings: --scene "prior=gaussian" "prior=conditional&scale=0.5". Unless given: the priors and couplings of the README."""
+    all: bool = False
+    """Draw every figure of the README into the folder --out."""
+
+    def run(self) -> None:
+        from toy.gallery import draw, draw_all
+
+        if self.all:
+            draw_all(self.out, _say)
+        else:
+            draw(self.kind, self.out, self.sees, self.scene, _say)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a small network on a scene, and measure it against the exact field while it learns."""
+
+    scene: Annotated[SceneOptions, tyro.conf.arg(name="")] = SceneOptions()
+    files: Annotated[Files, tyro.conf.arg(name="")] = Files()
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        raise NotImplementedError
+
+
+def _scene(options: Any, files: Files) -> Scene:
+    """The scene that the options name, its target read from a file where one is given."""
+    values = {f.name: getattr(options, f.name) for f in fields(options)}
+    if files.mixture and files.points:
+        raise ValueError("--mixture and --points are two targets; give one of them")
+    if files.mixture:
+        from toy.mixtures import Mixture
+
+        values |= {"target": CUSTOM, "mixture": Mixture.from_json(_text(files.mixture))}
+    elif files.points:
+        from toy.clouds import fit_cloud, read_points
+
+        cloud = read_points(files.points)
+        fit = fit_cloud(cloud.points, cloud.classes)
+        _say(f"{files.points}: {fit}")
+        values |= {"target": CUSTOM, "mixture": fit.mixture}
+    elif values["target"] == CUSTOM:
+        raise ValueError("--target custom needs its mixture: give --mixture FILE or --points FILE instead")
+    return Scene(**values)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ValueError(f"{path} cannot be read: {reason}") from error
+
+
+def _say(line: str) -> None:
+    """Progress goes to standard error, so that standard output holds the result alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command line; returns the exit status: 0, or 2 after one line that says what was wrong with the input."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            command = tyro.cli(
+                Measure | Figure | Train,  # pyright: ignore[reportArgumentType]  # tyro reads unions of dataclasses as subcommands
+                args=list(arguments),
+                prog="python -m toy",
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+            )
+    except SystemExit as ended:
+        if ended.code in (0, None):
+            return 0
+        return _fail(_one_line(complaint.getvalue()))
+    try:
+        command.run()
+    except ValueError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def _fail(message: str) -> int:
+    _say(f"error: {' '.join(message.split())}")
+    return BAD_INPUT
+
+
+def _one_line(box: str) -> str:
+    """The message inside the box that tyro draws, up to its first rule."""
+    said = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│ ")
+        if not text or set(text) <= {"─", "╰", "╯", "┄"}:
+            break
+        said.append(text)
+    return " ".join(said) + " (--help lists the options)"

@@ -1,0 +1,74 @@
+"""Words for scenes and tables for traces."""
+
+from lab.measures import Ladder
+from toy.scene import Scene
+from toy.trace import Trace
+
+
+def prior_label(scene: Scene) -> str:
+    """The prior in a few words."""
+    scaled = "" if scene.scale == 1 else f" × {scene.scale:g}"
+    if scene.prior == "gaussian":
+        return "N(0, I)" if scene.scale == 1 else f"N(0, {scene.scale:g}² I)"
+    if scene.prior in ("ring", "mirrored"):
+        return f"{scene.prior} prior{scaled}"
+    mean = {0.0: "origin", 1.0: "class mean"}.get(scene.prior_mean, f"{scene.prior_mean:g} × class mean")
+    shape = {"none": "I", "full": "full cov."}.get(scene.prior_covariance, f"{scene.prior_covariance} cov.")
+    name = mean if scene.prior == "conditional" else f"{mean}s of {scene.prior_components} groups"
+    return f"{name}, {shape}{scaled}"
+
+
+def coupling_label(scene: Scene) -> str:
+    """The coupling in a few words; empty where it is independent."""
+    names = {
+        "independent": "",
+        "component-ot": "component OT",
+        "batch-ot": f"batch OT, k = {scene.batch_size}",
+        "class-batch-ot": f"OT in class, k = {scene.batch_size}",
+        "full-ot": "full OT",
+    }
+    return names[scene.coupling]
+
+
+def short(scene: Scene) -> str:
+    """What is particular about a scene among others on the same target: prior and coupling."""
+    return ", ".join(part for part in (prior_label(scene), coupling_label(scene)) if part)
+
+
+def describe(scene: Scene) -> str:
+    """A scene in one line: target, what the field sees, prior, coupling, path, solver."""
+    parts = [scene.target, f"sees {scene.sees}", short(scene), scene.path, f"{scene.solver} {scene.nfe}"]
+    return "; ".join(parts)
+
+
+def table(traced: Trace) -> str:
+    """The measures of a trace for reading: one line each, with its meaning."""
+    error, cost, w2 = traced.global_error, traced.transport_cost, traced.w2
+    efficiency = "not shown: displacement under 5 % of the spread" if traced.path_efficiency is None else f"{traced.path_efficiency:.3f}"
+    rows = [
+        ("function evaluations", f"{traced.nfe}", "counted at the field"),
+        ("global truncation error", f"{error.rmse:.4g}", f"RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by {error.reference_error:.1g}"),
+    ]
+    if traced.local_error is not None:
+        worst = int(traced.local_error.rmse.argmax())
+        rows.append(("local truncation error", f"{traced.local_error.rmse[worst]:.4g}", f"the worst step's RMSE, from t = {traced.local_error.t[worst]:.3g}"))
+    rows += [
+        ("straightness", f"{traced.straightness:.4g}", "0 is straight; compares couplings, not priors"),
+        ("acceleration", f"{traced.acceleration:.4g}", "what Euler's error follows"),
+        ("path efficiency", efficiency, "displacement over length"),
+        ("transport cost, coupling", f"{cost.coupling:.4g}", "mean squared distance of the pairs"),
+        ("transport cost, flow", f"{cost.flow:.4g}", "of the exact flow's ends; cheap is not accurate"),
+        ("W2 to the target", f"{w2.value:.4g}", f"floor {w2.floor:.3g}, n = {w2.n}"),
+        ("wrong class", f"{100 * traced.wrong_class:.3g} %", "particles whose exact end lies in another class"),
+    ]
+    shares = ((name, getattr(traced.shares, name)) for name in ("start", "estimate", "coupling"))
+    rows += [(f"{name} share", f"{value:.4g}", "RMSE of end points") for name, value in shares if value is not None]
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    lines = [f"{name:<{widths[0]}}  {value:>{widths[1]}}  {note}" for name, value, note in rows]
+    end = "" if float(traced.t[-1]) == 1 else f"; integrated to t = {float(traced.t[-1]):g}, where the velocity is still bounded"
+    return "\n".join([f"{describe(traced.scene)}; n = {traced.scene.count}, seed {traced.scene.seed}{end}", *lines])
+
+
+def ladder_table(ladder: Ladder) -> str:
+    """Error over evaluations, and the order where there is a clean one."""
+    raise NotImplementedError

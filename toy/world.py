@@ -1,0 +1,152 @@
+"""A scene made real: its mixtures, its coupling, its exact field, and its particles."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lab import paths, random
+from lab.mixtures import schedule
+from lab.paths import Path
+from toy import targets
+from toy.blocks import PairedField, class_plan, component_ot, full_ot, independent_plan
+from toy.field import MixtureField
+from toy.fitted import FittedCoupling, batch_ot
+from toy.mixtures import Mixture
+from toy.priors import prior_mixture
+from toy.scene import CUSTOM, Scene
+
+SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM = 0, 1, 2  # independent normal numbers for x_0, for paired or compared data, and for a second draw of data
+
+
+@dataclass(frozen=True)
+class Particles:
+    """x_0 (N, 2) float64 and each particle's class (N,): what the seed fixes. `component` (N,) is the prior's component."""
+
+    x_0: Float[Tensor, "n 2"]
+    condition: Int[Tensor, " n"]
+    component: Int[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class World:
+    """What a scene stands for. `plan` (J, K) is how the prior's components go with the target's when x_0 and x_1 are drawn, before any optimal transport.
+
+    `field` is the exact marginal velocity: of the scene's own coupling where that has a closed form, of its fitted block coupling for batch OT (then `fitted`
+    says how good it is), of the shown pairs themselves for full OT (then `field` knows only the scene's own particles).
+    """
+
+    scene: Scene
+    source: Mixture
+    target: Mixture
+    plan: Float[Tensor, "j k"]
+    path: Path
+    field: MixtureField | PairedField
+    fitted: FittedCoupling | None = None
+
+    @property
+    def sees_class(self) -> bool:
+        return self.scene.sees == "class"
+
+    def condition(self, particles: Particles) -> Int[Tensor, " n"] | None:
+        """What the field is told: each particle's class where it sees the class, nothing where it sees the position."""
+        return particles.condition if self.sees_class else None
+
+
+def target_mixture(scene: Scene) -> Mixture:
+    """The law of the data, modes moved apart by the scene's separation."""
+    if scene.target == CUSTOM:
+        assert scene.mixture is not None  # Scene checks it
+        base = scene.mixture
+    else:
+        base = targets.by_name(scene.target, letters=scene.letters)
+    return base if scene.separation == 1 else base.separated(scene.separation)
+
+
+def scene_path(scene: Scene) -> Path:
+    """The scene's path with its own parameters."""
+    if scene.path == "cond-ot":
+        return paths.CondOT(scene.sigma_min)
+    if scene.path == "polynomial":
+        return paths.Polynomial(scene.degree)
+    return paths.by_name(scene.path)
+
+
+def is_conditional(scene: Scene) -> bool:
+    """Whether x_0 depends on the class."""
+    return scene.prior in ("conditional", "conditional-mixture")
+
+
+def world(scene: Scene) -> World:
+    """Builds the world of a scene. Everything is closed form but batch OT, whose fit takes seconds and is remembered."""
+    target = target_mixture(scene)
+    source = prior_mixture(scene, target)
+    path = scene_path(scene)
+    plan = class_plan(source, target) if is_conditional(scene) else independent_plan(source, target)
+    if scene.coupling == "independent":
+        return World(scene, source, target, plan, path, MixtureField(source, target, plan, path=path))
+    if scene.coupling == "component-ot":
+        # An optimal plan between the laws given the class where the field sees it, else between the whole laws.
+        block = component_ot(source, target, per_class=scene.sees == "class" and is_conditional(scene))
+        return World(scene, source, target, plan, path, MixtureField(source, target, block.plan, block.cross, path))
+    if scene.coupling == "full-ot":
+        shown = draw_particles(source, target, is_conditional(scene), scene.count, scene.seed)
+        data = draw_data(target, shown.condition, scene.seed, TARGET_STREAM)
+        x_1 = full_ot(shown.x_0, data, shown.condition if scene.sees == "class" else None)
+        return World(scene, source, target, plan, path, PairedField(shown.x_0, x_1, path))
+    fitted = _fitted(_Fit(source, target, plan), scene.batch_size, scene.coupling == "class-batch-ot", scene.seed)
+    field = MixtureField(fitted.source, fitted.target, fitted.plan, fitted.cross, path)
+    return World(scene, source, target, plan, path, field, fitted)
+
+
+def particles(made: World, count: int | None = None, seed: int | None = None) -> Particles:
+    """The scene's particles. The same seed gives the same classes and the same normal numbers under every prior; any first n of them are stratified."""
+    scene = made.scene
+    return draw_particles(made.source, made.target, is_conditional(scene), scene.count if count is None else count, scene.seed if seed is None else seed)
+
+
+def draw_particles(source: Mixture, target: Mixture, conditional: bool, count: int, seed: int) -> Particles:
+    """Classes by `schedule` of the target's class weights; within each class the prior's components by `schedule` of theirs; x_0 = m_j + chol(S_j) z_i."""
+    condition = schedule(target.class_weights, count)
+    weights = source.weights
+    component = torch.zeros(count, dtype=torch.int64)
+    for c in range(target.class_count):
+        rows = torch.nonzero(condition == c)[:, 0]
+        # Ranked within the class, so that a class's components are in proportion too, and do not lock step with the classes' own order.
+        component[rows] = schedule(weights * (source.classes == c) / target.class_weights[c] if conditional else weights, len(rows))
+    normals = random.normals(seed, torch.arange(count), 2, stream=SOURCE_STREAM)
+    return Particles(source.from_normals(normals, component), condition, component)
+
+
+def draw_data(target: Mixture, condition: Int[Tensor, " n"], seed: int, stream: int) -> Float[Tensor, "n 2"]:
+    """Fresh data of the given classes, stratified by component within each class."""
+    component = torch.zeros_like(condition)
+    for c in range(target.class_count):
+        rows = torch.nonzero(condition == c)[:, 0]
+        component[rows] = schedule(target.weights * (target.classes == c) / target.class_weights[c], len(rows))
+    return target.from_normals(random.normals(seed, torch.arange(len(condition)), 2, stream=stream), component)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What a fit depends on, comparable by value."""
+
+    source: Mixture
+    target: Mixture
+    plan: Tensor
+
+    def key(self) -> tuple[str, str, bytes]:
+        return self.source.to_json(), self.target.to_json(), self.plan.numpy().tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Fit) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+
+@lru_cache(maxsize=16)
+def _fitted(fit: _Fit, batch_size: int, per_class: bool, seed: int) -> FittedCoupling:
+    return batch_ot(fit.source, fit.target, fit.plan, batch_size=batch_size, per_class=per_class, seed=seed)
