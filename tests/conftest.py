@@ -1,6 +1,5 @@
 """Shapes and types of every annotated function in lab/ and toy/ are checked (jaxtyping with beartype) while tests run."""
 
-import os
 
 from jaxtyping import install_import_hook
 
@@ -8,5 +7,4 @@ install_import_hook(["lab", "toy"], "beartype.beartype")
 
 import torch  # noqa: E402
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # two workers share two cores: one thread each, or they stall one another
-    torch.set_num_threads(1)
+torch.set_num_threads(1)  # two workers share two cores; and on small arrays a second thread costs far more than it gives

@@ -16,7 +16,7 @@ what that gains). Points are taken from the mean of the law at t, so that a scen
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ class MixtureField:
                     logits = logits - self.class_weights[known[rows]].log()
             results.append(finish(here, logits, a, b))
         result = (results[0] if len(results) == 1 else torch.cat(results)).to(points.dtype)
-        return result.numpy() if isinstance(x, np.ndarray) else result
+        return cast(Array, result.numpy() if isinstance(x, np.ndarray) else result)
 
     def _known(self, condition: Classes, count: int) -> Int[Tensor, " n"]:
         known = _int64(condition)

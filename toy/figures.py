@@ -1,6 +1,5 @@
 """matplotlib figures of traces, for paper and slide. Every function takes measured results and returns a Figure; `toy.gallery` chooses scenes and saves."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,6 @@ from lab.measures import Ladder
 from toy.mixtures import Mixture
 from toy.report import describe, short
 from toy.trace import Trace
-from toy.world import TARGET_STREAM, draw_data
 
 # Okabe & Ito 2008, unchanged; past eight classes the colours repeat and the digits at the class means decide.
 CLASS_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -163,7 +161,7 @@ def local_error_and_acceleration(traces: Sequence[Trace]) -> Figure:
     """Where along t the solver errs in a single step from the exact state, and the acceleration that makes it err."""
     with mpl.rc_context(STYLE):
         drawn, axes = figure(8.4, 3.2, 1, 2)
-        for traced, (colour, line, mark) in zip(traces, LINE_STYLES, strict=False):
+        for traced, (colour, line, _) in zip(traces, LINE_STYLES, strict=False):
             label = short(traced.scene)
             local = traced.local_error
             if local is not None:

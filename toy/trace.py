@@ -3,14 +3,12 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lab import measures, solvers
-from lab.measures import ErrorSummary, Ladder, LocalError, Reference
+from lab.measures import ErrorSummary, LocalError, Reference
 from toy.scene import Scene
-from toy.world import FLOOR_STREAM, TARGET_STREAM, Particles, World, draw_data, particles, world
+from toy.world import World
 
 NFE_LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 DRAWN_TIMES = 33  # states that an adaptive solver, whose own steps are no choice of ours, reports for drawing

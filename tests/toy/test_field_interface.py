@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path as File
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,7 +255,8 @@ def test_opposed_points_have_no_velocity_where_they_meet():
 def test_bad_points_times_and_classes_are_refused():
     field = random_coupling(45).field(CondOT())
     x = torch.zeros(5, 2, dtype=torch.float64)
-    for bad in (torch.zeros(5, 3), torch.zeros(2), torch.zeros(5, 2, 1), np.zeros((5, 1))):
+    shapes: list[Any] = [torch.zeros(5, 3), torch.zeros(2), torch.zeros(5, 2, 1), np.zeros((5, 1))]
+    for bad in shapes:
         refusal(lambda b=bad: field.velocity(b, 0.5), "x has shape")
     refusal(lambda: field.velocity(torch.zeros(5, 2, dtype=torch.int64), 0.5), "x has dtype")
     for t in (torch.zeros(4), torch.zeros(5, 1), torch.linspace(0, 1, 3), np.zeros(2)):

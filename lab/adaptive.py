@@ -1,0 +1,36 @@
+"""Adaptive solvers through torchdiffeq, with every evaluation counted, those of rejected steps too."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TORCHDIFFEQ_NAMES = {"dopri5": "dopri5", "dopri8": "dopri8", "bosh3": "bosh3", "adaptive-heun": "adaptive_heun"}
+
+
+def integrate(
+    velocity: Any, x_0: Float[Tensor, "b *shape"], times: Float[Tensor, " k"], method: str, condition: Any, atol: float, rtol: float
+) -> Float[Tensor, "k b *shape"]:
+    """States at `times`. torchdiffeq's step control takes the RMS of the error over the whole batch.
+
+    Raises ValueError where the step size underflows: the field is too stiff for the tolerances, or not finite.
+    """
+    from torchdiffeq import odeint
+
+    for name, value in (("atol", atol), ("rtol", rtol)):
+        if not value > 0:
+            raise ValueError(f"{name}={value} must be positive")
+    dtype = torch.promote_types(x_0.dtype, torch.float32)
+
+    def slope(t: Tensor, x: Tensor) -> Tensor:
+        return velocity(x, t.clamp(0, 1).to(dtype).expand(x.shape[0]), condition)
+
+    try:
+        states = odeint(slope, x_0, times.to(x_0.device, dtype), method=TORCHDIFFEQ_NAMES[method], atol=atol, rtol=rtol)
+    except AssertionError as error:  # torchdiffeq's word for a step of no length, or states that are not finite
+        raise ValueError(
+            f"{method} could not hold atol={atol:g}, rtol={rtol:g}: {error}; loosen them, or end before the velocity grows without bound"
+        ) from error
+    assert isinstance(states, Tensor)
+    return states

@@ -1,0 +1,113 @@
+"""Distances between two samples, (n, *shape) each: exact and sliced W2, Frechet, kernel distance, and the nearest-neighbour two-sample test."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lab.optimal_transport import assign, squared_cost
+
+ROWS = 1024  # distances are taken this many rows at a time, so that 10,000 points need no 10,000 x 10,000 table
+
+
+def _flat(name: str, x: Tensor, least: int) -> Float[Tensor, "n d"]:
+    if len(x) < least:
+        raise ValueError(f"{name} has {len(x)} points; at least {least} are needed")
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(f"{name} must be finite, without NaN")
+    return x.flatten(1).double()
+
+
+def wasserstein2(x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"]) -> float:
+    """Exact W2 between two equally large samples: the root of the mean squared distance under the optimal assignment. Data units."""
+    a, b = _flat("x", x, 1), _flat("y", y, 1)
+    if a.shape != b.shape:
+        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} must be of the same size for an exact assignment")
+    return float((a - b[assign(squared_cost(a, b))]).square().sum(1).mean().sqrt())
+
+
+def sliced_wasserstein2(
+    x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"], projections: int = 256, *, generator: torch.Generator
+) -> float:
+    """Root of the mean over random directions of the squared 1-D W2 of the projections. Data units. Source: Bonneel et al. 2015."""
+    a, b = _flat("x", x, 1), _flat("y", y, 1)
+    if a.shape != b.shape:
+        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} must be of the same size")
+    directions = torch.nn.functional.normalize(torch.randn(a.shape[1], projections, dtype=torch.float64, generator=generator), dim=0)
+    return float(((a @ directions).sort(0).values - (b @ directions).sort(0).values).square().mean().sqrt())
+
+
+def frechet_distance(
+    mean_x: Float[Tensor, " d"], covariance_x: Float[Tensor, "d d"], mean_y: Float[Tensor, " d"], covariance_y: Float[Tensor, "d d"]
+) -> float:
+    """Squared 2-Wasserstein distance of two Gaussians, |mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x^1/2 S_y S_x^1/2)^1/2), float64; singular covariances allowed."""
+    s_x, s_y = covariance_x.double(), covariance_y.double()
+    values, vectors = torch.linalg.eigh(s_x)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
+    cross = torch.linalg.eigvalsh(root @ s_y @ root).clamp(min=0).sqrt().sum()
+    return float((mean_x.double() - mean_y.double()).square().sum() + s_x.trace() + s_y.trace() - 2 * cross)
+
+
+def sample_frechet_distance(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
+    """`frechet_distance` of the samples' means and unbiased covariances. It is biased upwards by order d / n."""
+    a, b = _flat("x", x, 2), _flat("y", y, 2)
+    return frechet_distance(a.mean(0), torch.cov(a.T).reshape(a.shape[1], -1), b.mean(0), torch.cov(b.T).reshape(b.shape[1], -1))
+
+
+def kernel_distance(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
+    """Unbiased squared MMD with the cubic polynomial kernel (a.b / d + 1)^3 (the KID of Binkowski et al. 2018). Zero on average for equal laws; may be negative."""
+    a, b = _flat("x", x, 2), _flat("y", y, 2)
+    n, m, d = len(a), len(b), a.shape[1]
+
+    def kernel(u: Tensor, v: Tensor) -> Tensor:
+        return (u @ v.T / d + 1) ** 3
+
+    within = sum((kernel(u, u).sum() - kernel(u, u).trace()) / (k * (k - 1)) for u, k in ((a, n), (b, m)))
+    return float(within - 2 * kernel(a, b).mean())
+
+
+def _nearest(a: Tensor, b: Tensor, *, same: bool, k: int = 1) -> Tensor:
+    """Distance of every row of a to its k-th nearest row of b, itself left out where they are the same set."""
+    found = []
+    for start in range(0, len(a), ROWS):
+        block = torch.cdist(a[start : start + ROWS], b)
+        if same:
+            block[torch.arange(len(block)), torch.arange(start, start + len(block))] = torch.inf
+        found.append(block.kthvalue(k, dim=1).values)
+    return torch.cat(found)
+
+
+def one_nn_accuracy(x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"]) -> float:
+    """Leave-one-out accuracy of telling x from y by the nearest neighbour: 1/2 for equal laws, 1 for laws apart; below 1/2 where one copies the other.
+
+    Needs equally many of each. Ties count a half. Source: Lopez-Paz & Oquab 2017.
+    """
+    a, b = _flat("x", x, 2), _flat("y", y, 2)
+    if len(a) != len(b):
+        raise ValueError(f"x has {len(a)} points and y {len(b)}; the test is fair for equally many only")
+    right = 0.0
+    for own, other in ((a, b), (b, a)):
+        inner, outer = _nearest(own, own, same=True), _nearest(own, other, same=False)
+        right += float((inner < outer).double().sum() + 0.5 * (inner == outer).double().sum())
+    return right / (2 * len(a))
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """precision: share of generated points inside the real manifold; recall: share of real points inside the generated one. Both in [0, 1]."""
+
+    precision: float
+    recall: float
+
+
+def precision_recall(real: Float[Tensor, "n *shape"], generated: Float[Tensor, "m *shape"], neighbours: int = 3) -> PrecisionRecall:
+    """Manifolds as unions of balls to each point's k-th nearest neighbour. Source: Kynkaanniemi et al. 2019."""
+    r, g = _flat("real", real, neighbours + 1), _flat("generated", generated, neighbours + 1)
+
+    def covered(points: Tensor, manifold: Tensor) -> float:
+        radius = _nearest(manifold, manifold, same=True, k=neighbours)
+        hits = [(torch.cdist(points[i : i + ROWS], manifold) <= radius).any(1) for i in range(0, len(points), ROWS)]
+        return float(torch.cat(hits).double().mean())
+
+    return PrecisionRecall(covered(g, r), covered(r, g))

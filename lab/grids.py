@@ -1,0 +1,66 @@
+"""Times of the fixed-step solvers, as functions of a name, a number of steps and, where it matters, the path."""
+
+from difflib import get_close_matches
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lab.paths import CondOT, Path
+
+GRIDS = ("uniform", "cosine", "edm", "shifted", "snr")
+EDM_RHO, EDM_SIGMA_MAX, EDM_SIGMA_MIN = 7.0, 80.0, 0.002  # Karras et al. 2022, table 1
+SHIFT = 3.0  # Esser et al. 2024 (Stable Diffusion 3)
+
+
+def time_grid(
+    name: str, steps: int, path: Path | None = None, t_span: tuple[float, float] = (0.0, 1.0), dtype: torch.dtype = torch.float64
+) -> Float[Tensor, " k"]:
+    """`steps` + 1 times from t_span[0] to t_span[1], both exact.
+
+    With s = 0, 1/K, ..., 1 the fractions of the span are
+    uniform: s. cosine: (1 - cos(pi s)) / 2, dense at both ends. shifted: s / (3 - 2 s), the time shift of Esser et al. 2024 turned to our direction, dense near the prior.
+    edm: Karras et al. 2022, eq. 5 with rho = 7 on the noise-to-data ratio sigma / alpha from 80 to 0.002, then 0; its first time is the start. snr: alpha / (alpha + sigma)
+    uniform between the span's ends, so that all paths see the same signal-to-noise ratios. edm and snr depend on `path` (CondOT if not given) and are exact in t, the
+    others are scaled to the span. Backwards spans give the same times in reverse. Raises ValueError for an unknown name, a step count below 1 or a bad span.
+    """
+    if name not in GRIDS:
+        near = get_close_matches(name, GRIDS, n=1)
+        raise ValueError(
+            f"grid={name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(GRIDS)}, or a tensor of times)"
+        )
+    if steps < 1:
+        raise ValueError(f"steps={steps} must be at least 1")
+    first, last = t_span
+    if not (0 <= first <= 1 and 0 <= last <= 1) or first == last:
+        raise ValueError(f"t_span={t_span} must be two different times in [0, 1]")
+    if last < first:
+        return time_grid(name, steps, path, (last, first), dtype).flip(0)
+    path = path or CondOT()
+    s = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    if name == "snr":
+        ends = path.ratio(torch.tensor([first, last], dtype=torch.float64))
+        t = path.time_of_ratio(ends[0] + (ends[1] - ends[0]) * s)
+    elif name == "edm":
+        low, high = EDM_SIGMA_MIN ** (1 / EDM_RHO), EDM_SIGMA_MAX ** (1 / EDM_RHO)
+        noise = (high + torch.linspace(0, 1, steps, dtype=torch.float64) * (low - high)) ** EDM_RHO
+        t = torch.cat((path.time_of_ratio(1 / (1 + noise)), torch.ones(1, dtype=torch.float64)))
+        inside = bool((t[1:-1] > first).all()) and bool((t[1:-1] < last).all())
+        if not inside:
+            raise ValueError(f"grid='edm' with {steps} steps has times outside t_span={t_span}; use the whole span (0, 1) or another grid")
+    else:
+        fraction = {"uniform": s, "cosine": 0.5 - 0.5 * torch.cos(torch.pi * s), "shifted": s / (SHIFT - (SHIFT - 1) * s)}[name]
+        t = first + (last - first) * fraction
+    t[0], t[-1] = first, last
+    return t.to(dtype)
+
+
+def check_grid(t: Float[Tensor, " k"]) -> None:
+    """ValueError unless t holds at least two times in [0, 1], strictly rising or strictly falling."""
+    if t.ndim != 1 or len(t) < 2:
+        raise ValueError(f"grid must hold at least two times in one dimension, not shape {tuple(t.shape)}")
+    steps = t.diff()
+    if not bool(((t >= 0) & (t <= 1)).all()):
+        raise ValueError("grid's times must lie in [0, 1]: 0 is the prior, 1 the data")
+    if not (bool((steps > 0).all()) or bool((steps < 0).all())):
+        raise ValueError("grid's times must rise strictly, or fall strictly")
