@@ -1,6 +1,5 @@
 """Shapes and types of every annotated function in lab/ and toy/ are checked (jaxtyping with beartype) while tests run."""
 
-
 from jaxtyping import install_import_hook
 
 install_import_hook(["lab", "toy"], "beartype.beartype")

@@ -1,4 +1,4 @@
-"""The analytic world from the command line: python -m toy measure | figure | train. Options carry the names of scenes, links and pages."""
+"""The analytic world from the command line: python -m toy measure | figure. Options carry the names of scenes, links and pages."""
 
 import sys
 

@@ -90,7 +90,7 @@ def full_ot(x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], condition: Int
     """The data x_1 in the order that pairs them optimally with x_0 (within each class, where given): exact assignment of the shown points."""
     order = torch.arange(len(x_0))
     for c in [None] if condition is None else condition.unique():
-        rows = order if c is None else torch.nonzero(condition == c)[:, 0]
+        rows = torch.arange(len(x_0)) if c is None else torch.nonzero(condition == c)[:, 0]
         order[rows] = rows[assign(squared_cost(x_0[rows], x_1[rows]))]
     return x_1[order]
 

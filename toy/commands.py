@@ -68,7 +68,7 @@ class Figure:
     """Draw a figure for a paper or a slide, as PNG, SVG or PDF by the file's ending."""
 
     kind: Annotated[str, tyro.conf.Positional] = "trajectories"
-    """trajectories, error, straightness, local-error, prior-sweep, coupling-lines, shares."""
+    """trajectories, error, straightness, local-error, prior-sweep."""
     out: Path = Path("figure.png")
     """File to write; with --all, a folder."""
     sees: str = "position"
@@ -85,19 +85,6 @@ class Figure:
             draw_all(self.out, _say)
         else:
             draw(self.kind, self.out, self.sees, self.scene, _say)
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a small network on a scene, and measure it against the exact field while it learns."""
-
-    scene: Annotated[SceneOptions, tyro.conf.arg(name="")] = SceneOptions()
-    files: Annotated[Files, tyro.conf.arg(name="")] = Files()
-    json: bool = False
-    """Print one JSON object."""
-
-    def run(self) -> None:
-        raise NotImplementedError
 
 
 def _scene(options: Any, files: Files) -> Scene:
@@ -140,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with contextlib.redirect_stderr(complaint):
             command = tyro.cli(
-                Measure | Figure | Train,  # pyright: ignore[reportArgumentType]  # tyro reads unions of dataclasses as subcommands
+                Measure | Figure,  # pyright: ignore[reportArgumentType]  # tyro reads unions of dataclasses as subcommands
                 args=list(arguments),
                 prog="python -m toy",
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
@@ -149,6 +136,9 @@ def main(arguments: Sequence[str]) -> int:
         if ended.code in (0, None):
             return 0
         return _fail(_one_line(complaint.getvalue()))
+    import torch
+
+    torch.set_num_threads(1)  # on arrays of thousands a second thread costs far more than it gives
     try:
         command.run()
     except ValueError as error:

@@ -13,17 +13,22 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lab.measures import Ladder
 from toy.mixtures import Mixture
-from toy.report import describe, short
+from toy.report import short
 from toy.trace import Trace
 
 # Okabe & Ito 2008, unchanged; past eight classes the colours repeat and the digits at the class means decide.
 CLASS_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 INK, ACCENT, QUIET = "#1a1a1a", "#b3261e", "#8a8a8a"
-LINE_STYLES: tuple[tuple[str, str, str], ...] = ((INK, "-", "o"), (ACCENT, "--", "D"), ("#2b6cb0", "-.", "s"), ("#4d7c0f", ":", "^"), ("#7c3aed", "--", "v"))
+LINE_STYLES: tuple[tuple[str, str, str], ...] = (
+    (INK, "-", "o"),
+    (ACCENT, "--", "D"),
+    ("#2b6cb0", "-.", "s"),
+    ("#4d7c0f", ":", "^"),
+    ("#7c3aed", "--", "v"),
+)
 TRACES = 96  # particles whose path is drawn, stratified by class because any first n are
-PAIRS = 48
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {  # matplotlib types its own keys
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -70,7 +75,14 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
                 ax.set_axis_off()
             if i < len(row_labels):
                 axes[i][0].annotate(
-                    row_labels[i], (-0.06, 0.5), xycoords="axes fraction", rotation=90, va="center", ha="right", fontsize=10, fontweight="bold"
+                    row_labels[i],
+                    (-0.06, 0.5),
+                    xycoords="axes fraction",
+                    rotation=90,
+                    va="center",
+                    ha="right",
+                    fontsize=10,
+                    fontweight="bold",
                 )
         first = rows[0][0].scene
         drawn.supxlabel(
@@ -101,17 +113,31 @@ def stage(ax: Axes, traced: Trace, box: tuple[float, float, float, float]) -> No
     ax.set_title(short(traced.scene), pad=16)
     wrong = f", wrong class {100 * traced.wrong_class:.0f} %" if traced.world.target.class_count > 1 else ""
     ax.text(
-        0, 1.02, f"error {traced.global_error.rmse:.3g}, straightness {traced.straightness:.2g}{wrong}", transform=ax.transAxes, fontsize=7.5, color=INK
+        0,
+        1.02,
+        f"error {traced.global_error.rmse:.3g}, straightness {traced.straightness:.2g}{wrong}",
+        transform=ax.transAxes,
+        fontsize=7.5,
+        color=INK,
     )
 
 
 def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[str, Ladder]]]]) -> Figure:
-    """Global truncation error (RMSE) over counted evaluations, one panel for each title; dotted thin lines are the reference's own error."""
+    """Global truncation error (RMSE) over counted evaluations, one panel for each title."""
     with mpl.rc_context(STYLE):
         drawn, axes = figure(4.2 * len(panels), 3.2, 1, len(panels), sharey=True)
         for ax, (title, ladders) in zip(axes[0], panels, strict=True):
             for (label, ladder), (colour, line, mark) in zip(ladders, LINE_STYLES, strict=False):
-                ax.loglog(ladder.nfe, ladder.rmse, line, color=colour, marker=mark, markersize=4, markerfacecolor="white" if mark != "o" else colour, label=label)
+                ax.loglog(
+                    ladder.nfe,
+                    ladder.rmse,
+                    line,
+                    color=colour,
+                    marker=mark,
+                    markersize=4,
+                    markerfacecolor="white" if mark != "o" else colour,
+                    label=label,
+                )
             evaluations_axis(ax, ladders[0][1].nfe)
             ax.set_title(title)
             ax.grid(axis="y", color="#dddddd", linewidth=0.5)
@@ -166,7 +192,14 @@ def local_error_and_acceleration(traces: Sequence[Trace]) -> Figure:
             local = traced.local_error
             if local is not None:
                 # One value for a whole step: drawn from the step's start to its end.
-                axes[0][0].stairs(local.rmse.numpy(), np.append(local.t.numpy(), traced.t[-1].item()), color=colour, linestyle=line, label=label, baseline=None)
+                axes[0][0].stairs(
+                    local.rmse.numpy(),
+                    np.append(local.t.numpy(), traced.t[-1].item()),
+                    color=colour,
+                    linestyle=line,
+                    label=label,
+                    baseline=None,
+                )
             times, value = traced.acceleration_curve()
             axes[0][1].plot(times, value, line, color=colour, label=label)
         axes[0][0].set(title="Local truncation error of each step", xlabel="t (0 prior, 1 data)", ylabel="RMSE of one step")
@@ -189,7 +222,16 @@ def prior_sweep(scales: Sequence[float], curves: Sequence[tuple[str, Sequence[Tr
         for ax, (name, value) in zip(axes[0], columns, strict=True):
             for (label, traces), (colour, line, mark) in zip(curves, LINE_STYLES, strict=False):
                 values = [value(tr) for tr in traces]
-                ax.plot(scales, values, line, color=colour, marker=mark, markersize=4, markerfacecolor="white" if mark != "o" else colour, label=label)
+                ax.plot(
+                    scales,
+                    values,
+                    line,
+                    color=colour,
+                    marker=mark,
+                    markersize=4,
+                    markerfacecolor="white" if mark != "o" else colour,
+                    label=label,
+                )
             ax.set(title=name, xlabel="prior scale (1: the class's own)", xscale="log")
             ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
             ax.xaxis.set_minor_locator(NullLocator())
@@ -197,58 +239,6 @@ def prior_sweep(scales: Sequence[float], curves: Sequence[tuple[str, Sequence[Tr
             ax.set_ylim(bottom=0)
         axes[0][-1].legend(fontsize=8)
         drawn.supxlabel(_protocol(curves[0][1][0]), fontsize=8)
-    return drawn
-
-
-def coupling_lines(traces: Sequence[Trace], pairs: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Figure:
-    """Above, pairs (x_0, x_1) of each coupling; below, where the exact flow takes the same x_0. The flow's own pairs never cross at one time."""
-    with mpl.rc_context(STYLE):
-        drawn, axes = figure(2.75 * len(traces), 6.0, 2, len(traces))
-        box = _box(traces)
-        for column, (traced, (x_0, x_1)) in enumerate(zip(traces, pairs, strict=True)):
-            top, bottom = axes[0][column], axes[1][column]
-            for ax in (top, bottom):
-                _regions(ax, traced.world.source, box, "dashed")
-                _regions(ax, traced.world.target, box, "solid")
-                ax.set(xlim=box[:2], ylim=box[2:], xticks=[], yticks=[], aspect="equal")
-                for spine in ax.spines.values():
-                    spine.set_visible(False)
-            _pairs(top, x_0[:PAIRS], x_1[:PAIRS])
-            flow = traced.reference.trajectory.x[:, :PAIRS].permute(1, 0, 2).numpy()
-            bottom.add_collection(LineCollection(list(flow), colors=class_colours(_shown_class(traced)[:PAIRS]), linewidths=0.9, zorder=3))
-            bottom.scatter(flow[:, 0, 0], flow[:, 0, 1], s=9, marker="s", facecolors="white", edgecolors=INK, linewidths=0.6, zorder=4)
-            bottom.scatter(flow[:, -1, 0], flow[:, -1, 1], s=9, marker="s", color=INK, linewidths=0, zorder=4)
-            top.set_title(short(traced.scene), pad=16)
-            cost = traced.transport_cost
-            top.text(0, 1.02, f"cost of pairs {cost.coupling:.3g}, of flow {cost.flow:.3g}", transform=top.transAxes, fontsize=7.5)
-            bottom.text(0, 1.02, f"straightness {traced.straightness:.2g}", transform=bottom.transAxes, fontsize=7.5)
-        for ax, text in ((axes[0][0], "pairs"), (axes[1][0], "exact flow")):
-            ax.annotate(text, (-0.04, 0.5), xycoords="axes fraction", rotation=90, va="center", ha="right", fontsize=10, fontweight="bold")
-    return drawn
-
-
-def shares(traces: Sequence[Trace]) -> Figure:
-    """Where each scene's error comes from: start, solver, estimate, coupling, as RMSE of end points."""
-    names = ("start", "solver", "estimate", "coupling")
-    colours = ("#c9c9c9", INK, "#2b6cb0", ACCENT)
-    with mpl.rc_context(STYLE):
-        drawn, axes = figure(7.4, 0.9 + 0.75 * len(traces), 1, 1)
-        ax = axes[0][0]
-        height = 0.8 / len(names)
-        for i, traced in enumerate(traces):
-            for j, name in enumerate(names):
-                value = getattr(traced.shares, name)
-                y = -i + 0.3 - j * height
-                if value is None:
-                    continue
-                ax.barh(y, value, height * 0.85, color=colours[j], label=name if name not in ax.get_legend_handles_labels()[1] else None)
-                ax.annotate(f"{value:.2g}", (value, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5)
-        ax.set_yticks([-i for i in range(len(traces))], [describe(tr.scene) for tr in traces])
-        ax.tick_params(axis="y", length=0)
-        ax.set_xlabel("RMSE of end points, data units")
-        ax.margins(x=0.1)
-        ax.legend(fontsize=8, loc="lower right")
-        drawn.supxlabel(_protocol(traces[0]), fontsize=8)
     return drawn
 
 
@@ -262,12 +252,6 @@ def _shown_class(traced: Trace) -> torch.Tensor:
     if traced.world.sees_class:
         return traced.condition
     return traced.world.target.class_log_prob(traced.reference.trajectory.x[-1]).argmax(1)
-
-
-def _pairs(ax: Axes, x_0: torch.Tensor, x_1: torch.Tensor) -> None:
-    ax.add_collection(LineCollection(list(torch.stack((x_0, x_1), 1).numpy()), colors=QUIET, linewidths=0.7, zorder=3))
-    ax.scatter(x_0[:, 0], x_0[:, 1], s=9, marker="s", facecolors="white", edgecolors=INK, linewidths=0.6, zorder=4)
-    ax.scatter(x_1[:, 0], x_1[:, 1], s=9, marker="s", color=INK, linewidths=0, zorder=4)
 
 
 def _regions(ax: Axes, mixture: Mixture, box: tuple[float, float, float, float], line: str) -> None:
@@ -285,18 +269,11 @@ def _box(traces: Sequence[Trace]) -> tuple[float, float, float, float]:
     points = torch.cat([tr.x[:, :TRACES].reshape(-1, 2) for tr in traces] + [tr.exact[:, :TRACES].reshape(-1, 2) for tr in traces])
     low, high = points.quantile(0.002, dim=0), points.quantile(0.998, dim=0)
     centre, half = 0.5 * (low + high), 0.5 * float((high - low).max()) * 1.08 + 0.15
-    return tuple(float(v) for v in (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half))
+    x, y = float(centre[0]), float(centre[1])
+    return x - half, x + half, y - half, y + half
 
 
 def _protocol(traced: Trace) -> str:
     s = traced.scene
     sees = "class" if s.sees == "class" else "position"
     return f"{s.target}; field sees the {sees}; {s.solver}, {s.nfe} evaluations; n = {s.count}, seed {s.seed}; reference off by at most {traced.global_error.reference_error:.1g}"
-
-
-def example_pairs(traced: Trace) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pairs of the scene's coupling to draw as lines."""
-    from toy.sampling import sample_pairs
-
-    drawn = sample_pairs(traced.world, traced.scene.count, traced.scene.seed)
-    return drawn.x_0, drawn.x_1

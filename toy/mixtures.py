@@ -25,7 +25,7 @@ def _tensor(name: str, value: object) -> Tensor:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"it holds {array.dtype.name}")
         return torch.from_numpy(array.astype(np.float64))
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers ({error})") from error
 
 

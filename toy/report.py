@@ -1,6 +1,6 @@
 """Words for scenes and tables for traces."""
 
-from lab.measures import Ladder
+from lab.measures import NO_ORDER, Ladder
 from toy.scene import Scene
 from toy.trace import Trace
 
@@ -23,8 +23,6 @@ def coupling_label(scene: Scene) -> str:
     names = {
         "independent": "",
         "component-ot": "component OT",
-        "batch-ot": f"batch OT, k = {scene.batch_size}",
-        "class-batch-ot": f"OT in class, k = {scene.batch_size}",
         "full-ot": "full OT",
     }
     return names[scene.coupling]
@@ -47,11 +45,21 @@ def table(traced: Trace) -> str:
     efficiency = "not shown: displacement under 5 % of the spread" if traced.path_efficiency is None else f"{traced.path_efficiency:.3f}"
     rows = [
         ("function evaluations", f"{traced.nfe}", "counted at the field"),
-        ("global truncation error", f"{error.rmse:.4g}", f"RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by {error.reference_error:.1g}"),
+        (
+            "global truncation error",
+            f"{error.rmse:.4g}",
+            f"RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by {error.reference_error:.1g}",
+        ),
     ]
     if traced.local_error is not None:
         worst = int(traced.local_error.rmse.argmax())
-        rows.append(("local truncation error", f"{traced.local_error.rmse[worst]:.4g}", f"the worst step's RMSE, from t = {traced.local_error.t[worst]:.3g}"))
+        rows.append(
+            (
+                "local truncation error",
+                f"{traced.local_error.rmse[worst]:.4g}",
+                f"the worst step's RMSE, from t = {traced.local_error.t[worst]:.3g}",
+            )
+        )
     rows += [
         ("straightness", f"{traced.straightness:.4g}", "0 is straight; compares couplings, not priors"),
         ("acceleration", f"{traced.acceleration:.4g}", "what Euler's error follows"),
@@ -61,7 +69,7 @@ def table(traced: Trace) -> str:
         ("W2 to the target", f"{w2.value:.4g}", f"floor {w2.floor:.3g}, n = {w2.n}"),
         ("wrong class", f"{100 * traced.wrong_class:.3g} %", "particles whose exact end lies in another class"),
     ]
-    shares = ((name, getattr(traced.shares, name)) for name in ("start", "estimate", "coupling"))
+    shares = ((name, getattr(traced.shares, name)) for name in ("start", "coupling"))
     rows += [(f"{name} share", f"{value:.4g}", "RMSE of end points") for name, value in shares if value is not None]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:>{widths[1]}}  {note}" for name, value, note in rows]
@@ -71,4 +79,9 @@ def table(traced: Trace) -> str:
 
 def ladder_table(ladder: Ladder) -> str:
     """Error over evaluations, and the order where there is a clean one."""
-    raise NotImplementedError
+    head = f"{'NFE':>6}  {'RMSE':>9}  {'median':>9}  {'max':>9}"
+    rows = [
+        f"{n:>6}  {r:>9.3g}  {m:>9.3g}  {x:>9.3g}" for n, r, m, x in zip(ladder.nfe, ladder.rmse, ladder.median, ladder.max, strict=True)
+    ]
+    order = NO_ORDER if ladder.order is None else f"fitted order {ladder.order:.2f}"
+    return "\n".join(["", head, *rows, f"{order}; reference off by {ladder.reference_error:.1g}"])

@@ -3,9 +3,6 @@
 The names and the choices here are the ones of the command line, of links and of the page's controls.
 """
 
-import base64
-import binascii
-import struct
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -14,6 +11,7 @@ from lab.paths import PATHS
 from lab.solvers import ADAPTIVE, FIXED_STEP, nearest_nfe
 from toy.errors import unknown
 from toy.mixtures import Mixture
+from toy.packing import pack, unpack
 from toy.targets import LETTERS_LIMIT, NAMES
 
 VERSION = 1
@@ -43,11 +41,12 @@ CONTROLS: dict[str, Choice | Range] = {
     "prior": Choice(("gaussian", "conditional", "conditional-mixture", "ring", "mirrored"), "the law of x_0"),
     "prior_components": Range(1, 8, "components per class of a conditional-mixture prior (at most as many as the class has)"),
     "prior_mean": Range(0, 1, "where a conditional prior's mean lies: 0 the origin, 1 the class mean"),
-    "prior_covariance": Choice(("none", "isotropic", "diagonal", "full", "pooled"), "what a conditional prior takes of the class covariance"),
+    "prior_covariance": Choice(
+        ("none", "isotropic", "diagonal", "full", "pooled"), "what a conditional prior takes of the class covariance"
+    ),
     "scale": Range(0.02, 5, "factor on the prior's standard deviations"),
     "fit_count": Range(32, 100_000, "samples that a conditional prior's moments come from (0: exact moments)", off=0),
-    "coupling": Choice(("independent", "component-ot", "batch-ot", "class-batch-ot", "full-ot"), "how x_0 and x_1 are paired in training"),
-    "batch_size": Range(1, 1024, "pairs per OT batch"),
+    "coupling": Choice(("independent", "component-ot", "full-ot"), "how x_0 and x_1 are paired in training"),
     "path": Choice(tuple(PATHS), "alpha and sigma"),
     "sigma_min": Range(0, 0.5, "spread that the cond-ot path leaves around the data"),
     "degree": Range(1, 6, "power of the polynomial path"),
@@ -58,7 +57,7 @@ CONTROLS: dict[str, Choice | Range] = {
     "count": Range(2, 20_000, "particles"),
     "seed": Range(0, 2**32 - 1, "seed of the particles"),
 }
-WHOLE = frozenset({"prior_components", "fit_count", "batch_size", "nfe", "count", "seed"})
+WHOLE = frozenset({"prior_components", "fit_count", "nfe", "count", "seed"})
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ class Scene:
     scale: float = 1.0
     fit_count: int = 0
     coupling: str = "independent"
-    batch_size: int = 64
     path: str = "cond-ot"
     sigma_min: float = 0.0
     degree: float = 2.0
@@ -102,8 +100,10 @@ class Scene:
         if self.solver in FIXED_STEP and self.nfe not in (usable := nearest_nfe(self.solver, self.nfe)):
             ways = " or ".join(map(str, usable))
             raise ValueError(f"nfe={self.nfe} cannot be used exactly by {self.solver}; nearest: {ways}")
-        if self.coupling == "component-ot" and self.prior in ("gaussian",):
-            raise ValueError("coupling='component-ot' needs a prior of several components: choose conditional, conditional-mixture, ring or mirrored")
+        if self.coupling == "component-ot" and self.prior == "gaussian":
+            raise ValueError(
+                "coupling='component-ot' needs a prior of several components: choose conditional, conditional-mixture, ring or mirrored"
+            )
 
     def to_query(self) -> str:
         """The scene as a query string: its version and every field that differs from the default. `from_query` gives the same scene back."""
@@ -177,7 +177,6 @@ VIEW_CONTROLS: dict[str, Choice | Range] = {
     "playback": Choice(("solver", "exact"), "whether the particles show the solver's states or the exact flow"),
     "layout": Choice(("page", "lecture"), "the ordinary page, or large and light for a projector"),
 }
-_OPENING = View()
 
 
 def _check(name: str, value: Any, control: Choice | Range) -> None:
@@ -199,7 +198,7 @@ def _differences(scene: Scene, base: Scene) -> dict[str, str]:
         value = getattr(scene, f.name)
         if f.name == "mixture":
             if value is not None and value != base.mixture:
-                found["mixture"] = _pack(value)
+                found["mixture"] = pack(value)
         elif value != getattr(base, f.name):
             found[f.name.replace("_", "-")] = repr(value) if isinstance(value, float) else str(value)
     return found
@@ -221,7 +220,7 @@ def _overlay(base: Scene, given: dict[str, str], notes: list[str]) -> Scene:
         name = key.replace("-", "_")
         if name == "mixture":
             try:
-                values["mixture"] = _unpack(text)
+                values["mixture"] = unpack(text)
             except ValueError as error:
                 notes.append(f"mixture: {error}; ignored")
         elif name == "letters":
@@ -271,31 +270,10 @@ def _coerce(name: str, text: str, control: Choice | Range, default: Any, notes: 
     if name in WHOLE:
         clamped = int(clamped)
     if clamped != number:
-        notes.append(f"{name}={text} must lie in {control.least} to {control.most}{' and be whole' if name in WHOLE else ''}; {clamped} is used")
+        notes.append(
+            f"{name}={text} must lie in {control.least} to {control.most}{' and be whole' if name in WHOLE else ''}; {clamped} is used"
+        )
     return clamped
 
 
-COMPONENT = struct.Struct("<6dB")  # weight, mean, the three numbers of the covariance, class
-
-
-def _pack(mixture: Mixture) -> str:
-    """Exact and short: 49 bytes a component, in the alphabet that addresses may carry."""
-    w, m, s, c = mixture.weights.tolist(), mixture.means.tolist(), mixture.covariances.tolist(), mixture.classes.tolist()
-    rows = (COMPONENT.pack(w[k], *m[k], s[k][0][0], s[k][0][1], s[k][1][1], c[k]) for k in range(len(w)))
-    return base64.urlsafe_b64encode(b"".join(rows)).decode().rstrip("=")
-
-
-def _unpack(text: str) -> Mixture:
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"it is not base64 ({error})") from error
-    if not data or len(data) % COMPONENT.size or len(data) // COMPONENT.size > 64:
-        raise ValueError(f"it must hold 1 to 64 components of {COMPONENT.size} bytes, not {len(data)} bytes")
-    rows = list(COMPONENT.iter_unpack(data))
-    return Mixture(
-        weights=[r[0] for r in rows],
-        means=[r[1:3] for r in rows],
-        covariances=[[[r[3], r[4]], [r[4], r[5]]] for r in rows],
-        classes=[r[6] for r in rows],
-    )
+_OPENING = View()

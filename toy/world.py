@@ -1,7 +1,6 @@
 """A scene made real: its mixtures, its coupling, its exact field, and its particles."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -13,12 +12,15 @@ from lab.paths import Path
 from toy import targets
 from toy.blocks import PairedField, class_plan, component_ot, full_ot, independent_plan
 from toy.field import MixtureField
-from toy.fitted import FittedCoupling, batch_ot
 from toy.mixtures import Mixture
 from toy.priors import prior_mixture
 from toy.scene import CUSTOM, Scene
 
-SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM = 0, 1, 2  # independent normal numbers for x_0, for paired or compared data, and for a second draw of data
+SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM = (
+    0,
+    1,
+    2,
+)  # independent normal numbers for x_0, for paired or compared data, and for a second draw of data
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Particles:
 class World:
     """What a scene stands for. `plan` (J, K) is how the prior's components go with the target's when x_0 and x_1 are drawn, before any optimal transport.
 
-    `field` is the exact marginal velocity: of the scene's own coupling where that has a closed form, of its fitted block coupling for batch OT (then `fitted`
-    says how good it is), of the shown pairs themselves for full OT (then `field` knows only the scene's own particles).
+    `field` is the exact marginal velocity of the scene's coupling; for full OT that of the shown pairs themselves (then it knows only the scene's own particles). `cross` holds
+    the covariances of x_0 with x_1 within each pair of components, where they are not zero.
     """
 
     scene: Scene
@@ -44,11 +46,19 @@ class World:
     plan: Float[Tensor, "j k"]
     path: Path
     field: MixtureField | PairedField
-    fitted: FittedCoupling | None = None
+    cross: Float[Tensor, "j k 2 2"] | None = None
 
     @property
     def sees_class(self) -> bool:
         return self.scene.sees == "class"
+
+    @property
+    def last_time(self) -> float:
+        """Where flows end: 1, but 1 - 1e-5 where the velocity grows without bound there (VP and VE, unless the prior's means and the cross-covariances are zero)."""
+        bounded = self.path.last_time == 1 or (
+            self.cross is None and not bool(self.source.means.any()) and isinstance(self.field, MixtureField)
+        )
+        return 1.0 if bounded else self.path.last_time
 
     def condition(self, particles: Particles) -> Int[Tensor, " n"] | None:
         """What the field is told: each particle's class where it sees the class, nothing where it sees the position."""
@@ -80,7 +90,7 @@ def is_conditional(scene: Scene) -> bool:
 
 
 def world(scene: Scene) -> World:
-    """Builds the world of a scene. Everything is closed form but batch OT, whose fit takes seconds and is remembered."""
+    """Builds the world of a scene. Everything is closed form but full OT, which pairs the shown points."""
     target = target_mixture(scene)
     source = prior_mixture(scene, target)
     path = scene_path(scene)
@@ -90,21 +100,19 @@ def world(scene: Scene) -> World:
     if scene.coupling == "component-ot":
         # An optimal plan between the laws given the class where the field sees it, else between the whole laws.
         block = component_ot(source, target, per_class=scene.sees == "class" and is_conditional(scene))
-        return World(scene, source, target, plan, path, MixtureField(source, target, block.plan, block.cross, path))
-    if scene.coupling == "full-ot":
-        shown = draw_particles(source, target, is_conditional(scene), scene.count, scene.seed)
-        data = draw_data(target, shown.condition, scene.seed, TARGET_STREAM)
-        x_1 = full_ot(shown.x_0, data, shown.condition if scene.sees == "class" else None)
-        return World(scene, source, target, plan, path, PairedField(shown.x_0, x_1, path))
-    fitted = _fitted(_Fit(source, target, plan), scene.batch_size, scene.coupling == "class-batch-ot", scene.seed)
-    field = MixtureField(fitted.source, fitted.target, fitted.plan, fitted.cross, path)
-    return World(scene, source, target, plan, path, field, fitted)
+        return World(scene, source, target, plan, path, MixtureField(source, target, block.plan, block.cross, path), block.cross)
+    shown = draw_particles(source, target, is_conditional(scene), scene.count, scene.seed)
+    data = draw_data(target, shown.condition, scene.seed, TARGET_STREAM)
+    x_1 = full_ot(shown.x_0, data, shown.condition if scene.sees == "class" else None)
+    return World(scene, source, target, plan, path, PairedField(shown.x_0, x_1, path))
 
 
 def particles(made: World, count: int | None = None, seed: int | None = None) -> Particles:
     """The scene's particles. The same seed gives the same classes and the same normal numbers under every prior; any first n of them are stratified."""
     scene = made.scene
-    return draw_particles(made.source, made.target, is_conditional(scene), scene.count if count is None else count, scene.seed if seed is None else seed)
+    return draw_particles(
+        made.source, made.target, is_conditional(scene), scene.count if count is None else count, scene.seed if seed is None else seed
+    )
 
 
 def draw_particles(source: Mixture, target: Mixture, conditional: bool, count: int, seed: int) -> Particles:
@@ -127,26 +135,3 @@ def draw_data(target: Mixture, condition: Int[Tensor, " n"], seed: int, stream: 
         rows = torch.nonzero(condition == c)[:, 0]
         component[rows] = schedule(target.weights * (target.classes == c) / target.class_weights[c], len(rows))
     return target.from_normals(random.normals(seed, torch.arange(len(condition)), 2, stream=stream), component)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """What a fit depends on, comparable by value."""
-
-    source: Mixture
-    target: Mixture
-    plan: Tensor
-
-    def key(self) -> tuple[str, str, bytes]:
-        return self.source.to_json(), self.target.to_json(), self.plan.numpy().tobytes()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Fit) and self.key() == other.key()
-
-    def __hash__(self) -> int:
-        return hash(self.key())
-
-
-@lru_cache(maxsize=16)
-def _fitted(fit: _Fit, batch_size: int, per_class: bool, seed: int) -> FittedCoupling:
-    return batch_ot(fit.source, fit.target, fit.plan, batch_size=batch_size, per_class=per_class, seed=seed)

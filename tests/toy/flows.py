@@ -45,10 +45,6 @@ def accurate_end(field: MixtureField, x_0: Tensor, condition: Tensor | None = No
     return torch.from_numpy(solve_ivp(right, (0.0, 1.0), start, method="DOP853", rtol=1e-10, atol=1e-10).y[:, -1].reshape(-1, 2))
 
 
-def of_prior(prior: Mixture, normals: Tensor, component: Tensor) -> Tensor:
-    return prior.from_normals(normals, component)
-
-
 def optimal_blocks(source: Mixture, target: Mixture) -> tuple[Tensor, Tensor]:
     """Component OT per class: the optimal plan under squared Bures-Wasserstein cost, and C = S A with A the Gaussian OT map."""
     S, Sigma = source.covariances[:, None], target.covariances[None]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lab.paths import CondOT, Cosine, Path, Polynomial, VarianceExploding, VariancePreserving
 from lab.solvers import solve, time_grid
-from tests.toy.flows import CLASSES, COUNT, NORMALS, accurate_end, end, exact_end, of_prior, optimal_blocks, rms
+from tests.toy.flows import CLASSES, COUNT, NORMALS, accurate_end, end, exact_end, optimal_blocks, rms
 from tests.toy.scenes import class_plan, class_prior, gaussian, generator, normal, random_coupling, ring_strips, root
 from toy.field import MixtureField
 from toy.mixtures import Mixture
@@ -50,7 +50,7 @@ def test_one_euler_step_knows_the_class_mean_and_nothing_else(path: Path, prior:
     source = priors(target)[prior]
     plan = class_plan(source, target) if source.class_count > 1 else None
     field = MixtureField(source, target, plan, path=path)
-    x_0 = of_prior(source, NORMALS, CLASSES if source.class_count > 1 else torch.arange(COUNT) % len(source.weights))
+    x_0 = source.from_normals(NORMALS, CLASSES if source.class_count > 1 else torch.arange(COUNT) % len(source.weights))
     mean = target.means[CLASSES]
     zero = torch.zeros((), dtype=torch.float64)
     after = end(field, x_0, nfe=1, condition=CLASSES)
@@ -80,7 +80,7 @@ def test_one_euler_step_without_the_class_gives_the_overall_mean_if_the_prior_is
     after = end(MixtureField(gaussian(0.7, (3.0, 1.0)), target), NORMALS, nfe=1)
     torch.testing.assert_close(after, target.mean.expand_as(after), rtol=0, atol=1e-9)
     own = class_prior(target)
-    after = end(MixtureField(own, target, class_plan(own, target)), of_prior(own, NORMALS, CLASSES), nfe=1)
+    after = end(MixtureField(own, target, class_plan(own, target)), own.from_normals(NORMALS, CLASSES), nfe=1)
     assert rms(after - target.mean) > 3
 
 
@@ -155,7 +155,7 @@ def test_below_the_class_own_spread_a_cheaper_prior_is_a_worse_one(nfe: int):
     coupling, flow, error = [], [], []
     for s in scales:
         prior = Mixture([1.0], strip.mean[None], s**2 * strip.covariance[None])
-        x_0 = of_prior(prior, NORMALS, torch.zeros(COUNT, dtype=torch.int64))
+        x_0 = prior.from_normals(NORMALS, torch.zeros(COUNT, dtype=torch.int64))
         exact = strip.mean + (x_0 - prior.mean) / s  # the flow between two Gaussians of one shape
         coupling.append((1 + s**2) * float(torch.trace(strip.covariance)))
         flow.append(rms(exact - x_0) ** 2)
@@ -190,10 +190,10 @@ def test_at_one_euler_step_all_priors_are_equally_bad():
     none = torch.zeros(COUNT, dtype=torch.int64)
     for s in (1.0, 0.5, 0.1, 0.02):
         prior = Mixture([1.0], strip.mean[None], s**2 * strip.covariance[None])
-        x_0 = of_prior(prior, NORMALS, none)
+        x_0 = prior.from_normals(NORMALS, none)
         errors.append(rms(end(MixtureField(prior, strip), x_0, nfe=1) - strip.mean - (x_0 - prior.mean) / s))
     assert max(errors) - min(errors) < 1e-9
-    assert errors[0] == pytest.approx(rms(of_prior(strip, NORMALS, none) - strip.mean))
+    assert errors[0] == pytest.approx(rms(strip.from_normals(NORMALS, none) - strip.mean))
 
 
 def test_the_bimodal_class_of_the_facts():
@@ -265,7 +265,7 @@ MATCHED = Mixture([1.0], [[1.0, -2.0]], [[[1.0, 0.4], [0.4, 0.5]]])
 
 def test_matched_gaussians_travel_in_and_out_along_a_ray_and_end_where_they_began():
     """x_t - mu = sqrt((1 - t)^2 + t^2) (x_0 - mu): 1/sqrt 2 of it at t = 1/2, length (2 - sqrt 2) |x_0 - mu|, identity at t = 1."""
-    x_0 = of_prior(MATCHED, NORMALS, torch.zeros(COUNT, dtype=torch.int64))
+    x_0 = MATCHED.from_normals(NORMALS, torch.zeros(COUNT, dtype=torch.int64))
     field = MixtureField(MATCHED, MATCHED)
     trajectory = solve(field.velocity, x_0, method="rk4", nfe=4 * 200, path=field.path)
     t = trajectory.t[:, None, None]
@@ -280,7 +280,7 @@ def test_matched_gaussians_travel_in_and_out_along_a_ray_and_end_where_they_bega
 
 def test_matched_gaussians_rest_where_one_condition_is_dropped():
     """It takes the straight path (on Cosine nothing moves), independence (under OT nothing moves) and equal means."""
-    x_0 = of_prior(MATCHED, NORMALS, torch.zeros(COUNT, dtype=torch.int64))
+    x_0 = MATCHED.from_normals(NORMALS, torch.zeros(COUNT, dtype=torch.int64))
     zero = Mixture(MATCHED.weights, torch.zeros(1, 2), MATCHED.covariances)
     for t in (0.0, 0.25, 0.5, 0.9):
         still = MixtureField(zero, zero, path=Cosine()).velocity(x_0 - MATCHED.mean, t)
@@ -300,7 +300,7 @@ def test_the_label_and_not_the_prior_closes_most_of_the_gap():
     own = class_prior(target)
     z, c = normal(n, 2, generator=generator()), torch.arange(n) % 8
     plain, conditional = MixtureField(gaussian(), target), MixtureField(own, target, class_plan(own, target))
-    for field, x_0, position, label in ((plain, z, 0.89, 0.24), (conditional, of_prior(own, z, c), 0.23, 0.23)):
+    for field, x_0, position, label in ((plain, z, 0.89, 0.24), (conditional, own.from_normals(z, c), 0.23, 0.23)):
         for expected, condition in ((position, None), (label, c)):
             error = rms(end(field, x_0, nfe=4, condition=condition) - exact_end(field, x_0, condition, steps=128))
             assert error == pytest.approx(expected, rel=0.06)
