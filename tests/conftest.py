@@ -2,7 +2,9 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook(["lab", "toy"], "beartype.beartype")
+import tests.typechecking  # noqa: F401  # the hook finds it as an attribute of `tests`
+
+install_import_hook(["lab", "toy"], "tests.typechecking.checked")
 
 import torch  # noqa: E402
 

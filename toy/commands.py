@@ -42,7 +42,7 @@ class Files:
 class Measure:
     """Measure one scene against its exact flow: truncation errors, straightness, acceleration, costs, W2."""
 
-    scene: Annotated[SceneOptions, tyro.conf.arg(name="")] = SceneOptions()
+    scene: Annotated[SceneOptions, tyro.conf.arg(name="")] = SceneOptions()  # pyright: ignore[reportInvalidTypeForm]  # made from Scene's own fields
     files: Annotated[Files, tyro.conf.arg(name="")] = Files()
     ladder: bool = False
     """Add the error at 1, 2, 3, 4, 6, 8, 12, ... 64 evaluations, and the fitted order."""

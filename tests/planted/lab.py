@@ -1,0 +1,5 @@
+"""Faults planted in lab/."""
+
+from tests.faults import Fault
+
+FAULTS: tuple[Fault, ...] = ()

@@ -1,0 +1,5 @@
+"""Faults planted in toy/."""
+
+from tests.faults import Fault
+
+FAULTS: tuple[Fault, ...] = ()
