@@ -12,7 +12,8 @@ TORCHDIFFEQ_NAMES = {"dopri5": "dopri5", "dopri8": "dopri8", "bosh3": "bosh3", "
 def integrate(
     velocity: Any, x_0: Float[Tensor, "b *shape"], times: Float[Tensor, " k"], method: str, condition: Any, atol: float, rtol: float
 ) -> Float[Tensor, "k b *shape"]:
-    """States at `times`. torchdiffeq's step control takes the RMS of the error over the whole batch.
+    """States at `times`. torchdiffeq's step control takes the RMS of the error over the whole batch. The last state is integrated; those between are
+    interpolated by quartics, which is coarser than the tolerance where steps are long (dopri8 at 1e-9: 1e-6).
 
     Raises ValueError where the step size underflows: the field is too stiff for the tolerances, or not finite.
     """

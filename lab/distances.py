@@ -19,7 +19,7 @@ def _flat(name: str, x: Tensor, least: int) -> Float[Tensor, "n d"]:
     return x.flatten(1).double()
 
 
-def wasserstein2(x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"]) -> float:
+def wasserstein2(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
     """Exact W2 between two equally large samples: the root of the mean squared distance under the optimal assignment. Data units."""
     a, b = _flat("x", x, 1), _flat("y", y, 1)
     if a.shape != b.shape:
@@ -28,7 +28,7 @@ def wasserstein2(x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"]) -> 
 
 
 def sliced_wasserstein2(
-    x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"], projections: int = 256, *, generator: torch.Generator
+    x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"], projections: int = 256, *, generator: torch.Generator
 ) -> float:
     """Root of the mean over random directions of the squared 1-D W2 of the projections. Data units. Source: Bonneel et al. 2015."""
     a, b = _flat("x", x, 1), _flat("y", y, 1)
@@ -78,7 +78,7 @@ def _nearest(a: Tensor, b: Tensor, *, same: bool, k: int = 1) -> Tensor:
     return torch.cat(found)
 
 
-def one_nn_accuracy(x: Float[Tensor, "n *shape"], y: Float[Tensor, "n *shape"]) -> float:
+def one_nn_accuracy(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
     """Leave-one-out accuracy of telling x from y by the nearest neighbour: 1/2 for equal laws, 1 for laws apart; below 1/2 where one copies the other.
 
     Needs equally many of each. Ties count a half. Source: Lopez-Paz & Oquab 2017.

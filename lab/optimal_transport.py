@@ -17,7 +17,7 @@ def squared_cost(a: Float[Tensor, "n *shape"], b: Float[Tensor, "m *shape"]) -> 
     return torch.cdist(a.flatten(1).double(), b.flatten(1).double(), compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
-def assign(cost: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
+def assign(cost: Float[Tensor, "n m"]) -> Int[Tensor, " n"]:
     """The exact minimal assignment: column index[i] for row i, a permutation, so that cost[i, index[i]] has the least sum.
 
     SciPy's shortest augmenting paths below 128 rows, POT's network simplex from there on. Raises ValueError for a cost that is not square or not finite, and

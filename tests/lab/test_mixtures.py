@@ -1,0 +1,144 @@
+"""Mixtures against scipy, the schedule's proportions, EM against scikit-learn, and one-pass moments."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import logsumexp
+from sklearn.mixture import GaussianMixture as SklearnMixture
+
+from lab.em import choose_components, fit_em
+from lab.mixtures import GaussianMixture, schedule
+from lab.moments import MomentAccumulator
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_mixture(k: int, d: int, seed: int = 0) -> GaussianMixture:
+    g = generator(seed)
+    a = torch.randn(k, d, d, dtype=torch.float64, generator=g)
+    weights = torch.rand(k, dtype=torch.float64, generator=g) + 0.2
+    means = 3 * torch.randn(k, d, dtype=torch.float64, generator=g)
+    return GaussianMixture(weights / weights.sum(), means, a @ a.mT + 0.1 * torch.eye(d, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_density_and_posterior_are_scipys(d):
+    mixture, x = random_mixture(4, d), torch.randn(50, d, dtype=torch.float64, generator=generator(1))
+    columns = [
+        np.log(w) + stats.multivariate_normal(m, s).logpdf(x.numpy()).reshape(-1)
+        for w, m, s in zip(mixture.weights.numpy(), mixture.means.numpy(), mixture.covariances.numpy(), strict=True)
+    ]
+    joint = np.stack(columns, 1)
+    assert np.abs(mixture.log_prob(x).numpy() - logsumexp(joint, axis=1)).max() < 1e-10
+    assert np.abs(mixture.responsibilities(x).numpy() - np.exp(joint - logsumexp(joint, axis=1, keepdims=True))).max() < 1e-10
+
+
+def test_moments_are_those_of_a_large_sample_within_five_standard_errors():
+    mixture, n = random_mixture(3, 2), 200_000
+    x = mixture.sample(n, generator(2))
+    assert ((x.mean(0) - mixture.mean).abs() < 5 * (mixture.covariance.diagonal() / n).sqrt()).all()
+    centred = x - mixture.mean
+    products = centred[:, :, None] * centred[:, None, :]
+    assert ((products.mean(0) - mixture.covariance).abs() < 5 * products.std(0) / n**0.5).all()
+
+
+def test_given_normals_are_placed_by_the_cholesky_factor():
+    mixture, z = random_mixture(2, 3), torch.randn(4, 3, dtype=torch.float64, generator=generator(3))
+    expected = mixture.means[1] + z @ torch.linalg.cholesky(mixture.covariances[1]).T
+    assert (mixture.from_normals(z, torch.ones(4, dtype=torch.int64)) - expected).abs().max() < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"weights": torch.tensor([0.5, 0.6])}, "sum to 1"),
+        ({"weights": torch.tensor([1.5, -0.5])}, r"weights\[1\]"),
+        ({"means": torch.full((2, 2), torch.nan)}, "means"),
+        (
+            {"covariances": torch.stack((torch.eye(2), torch.tensor([[1.0, 2.0], [2.0, 1.0]])))},
+            r"covariances\[1\] is not positive definite",
+        ),
+        ({"covariances": torch.stack((torch.eye(2), torch.tensor([[1.0, 0.1], [0.0, 1.0]])))}, r"covariances\[1\] is not symmetric"),
+    ],
+)
+def test_a_bad_mixture_names_the_culprit(change, words):
+    good = {"weights": torch.tensor([0.5, 0.5]), "means": torch.zeros(2, 2), "covariances": torch.eye(2).expand(2, 2, 2)}
+    with pytest.raises(ValueError, match=words):
+        GaussianMixture(**{name: value.double() for name, value in (good | change).items()})
+
+
+@pytest.mark.parametrize("weights", [[0.125] * 8, [0.7, 0.2, 0.1], [0.9, 0.099, 0.001], [0.0, 0.5, 0.5]])
+def test_every_prefix_of_the_schedule_is_in_proportion(weights):
+    w = torch.tensor(weights, dtype=torch.float64)
+    drawn = schedule(w, 3000)
+    counts = torch.nn.functional.one_hot(drawn, len(w)).cumsum(0)
+    wanted = torch.arange(1, 3001)[:, None] * w
+    assert (counts - wanted).abs().max() <= 1.0 + 1e-9
+    assert not (drawn == 0).any() if weights[0] == 0 else True
+
+
+def test_equal_weights_take_turns():
+    assert schedule(torch.full((3,), 1 / 3, dtype=torch.float64), 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_em_finds_scikit_learns_optimum_from_separated_clusters():
+    """Three far clusters have one sensible optimum: weights, means and covariances agree with scikit-learn's EM."""
+    truth = GaussianMixture(
+        torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64),
+        torch.tensor([[-6.0, 0.0], [6.0, 0.0], [0.0, 8.0]], dtype=torch.float64),
+        torch.eye(2, dtype=torch.float64).expand(3, 2, 2),
+    )
+    x = truth.sample(3000, generator(4))
+    ours = fit_em(x, 3, generator=generator(5), tolerance=1e-12, iterations=500, floor=1e-9)
+    theirs = SklearnMixture(3, tol=1e-12, max_iter=500, reg_covar=1e-9, random_state=0).fit(x.numpy())
+    a, b = ours.mixture.means[:, 0].argsort(), np.argsort(theirs.means_[:, 0])
+    assert np.abs(ours.mixture.means[a].numpy() - theirs.means_[b]).max() < 1e-6
+    assert np.abs(ours.mixture.covariances[a].numpy() - theirs.covariances_[b]).max() < 1e-6
+    assert abs(ours.mixture.log_prob(x).mean() - theirs.score(x.numpy())) < 1e-9
+    assert ours.converged
+
+
+def test_the_likelihood_never_falls_during_em():
+    x = random_mixture(5, 3, seed=6).sample(2000, generator(7))
+    history = fit_em(x, 5, generator=generator(8), floor=1e-12, tolerance=0, iterations=80).history
+    assert min(b - a for a, b in zip(history, history[1:], strict=False)) > -1e-10
+
+
+def test_held_out_likelihood_finds_the_number_of_far_clusters():
+    means = torch.tensor([[-8.0, 0.0], [8.0, 0.0], [0.0, 8.0], [0.0, -8.0]], dtype=torch.float64)
+    truth = GaussianMixture(torch.full((4,), 0.25, dtype=torch.float64), means, torch.eye(2, dtype=torch.float64).expand(4, 2, 2))
+    choice = choose_components(truth.sample(2000, generator(9)), (1, 2, 4), generator=generator(10))
+    assert choice.components == 4
+    assert choice.held_out[1] < choice.held_out[2] < choice.held_out[4]
+
+
+@pytest.mark.parametrize("x", [torch.zeros(10, 2), torch.full((10, 2), torch.nan)])
+def test_em_refuses_too_few_distinct_or_nan_points(x):
+    with pytest.raises(ValueError, match="distinct|finite"):
+        fit_em(x, 2, generator=generator())
+
+
+def test_one_pass_moments_are_numpys_even_far_from_the_origin():
+    """At an offset of 10^6 naive sums of squares keep four digits of a unit variance; merging keeps ten."""
+    x = torch.randn(1000, 3, dtype=torch.float64, generator=generator(11)) + 1e6
+    labels = torch.arange(1000) % 2
+    moments = MomentAccumulator(3, 3)
+    for rows in torch.arange(1000).split(77):
+        moments.update(x[rows], labels[rows])
+    for c in (0, 1):
+        own = x[labels == c].numpy()
+        assert np.abs(moments.means[c].numpy() - own.mean(0)).max() < 1e-8
+        assert np.abs(moments.covariances[c].numpy() - np.cov(own.T)).max() < 1e-8
+    assert moments.counts.tolist() == [500, 500, 0]
+    assert not moments.covariances[2].any()
+
+
+def test_moments_refuse_nan_and_strange_labels():
+    moments = MomentAccumulator(2, 1)
+    with pytest.raises(ValueError, match="finite"):
+        moments.update(torch.full((2, 1), torch.nan), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="labels"):
+        moments.update(torch.zeros(2, 1), torch.tensor([0, 2]))

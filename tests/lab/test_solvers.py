@@ -1,0 +1,202 @@
+"""Solvers and grids: order, exactness, counting, both directions, and refusals."""
+
+import math
+
+import pytest
+import torch
+from torchdiffeq import odeint
+
+from lab.grids import GRIDS, time_grid
+from lab.paths import CondOT, Cosine, Polynomial, VariancePreserving
+from lab.solvers import ADAPTIVE, FIXED_STEP, ORDERS, Counted, evaluations_per_step, nearest_nfe, solve
+from lab.tableaus import TABLEAUS
+from toy.field import MixtureField
+from toy.mixtures import Mixture
+
+BROAD = MixtureField(
+    Mixture([1.0], [[0.0, 0.0]], torch.eye(2)[None]),
+    Mixture([0.5, 0.3, 0.2], [[2.0, 0.5], [-1.5, 1.0], [0.0, -2.0]], 0.7**2 * torch.eye(2).expand(3, 2, 2)),
+)
+
+
+def points(n: int = 64, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def decay(x: torch.Tensor, t: torch.Tensor, condition=None) -> torch.Tensor:
+    return -x
+
+
+@pytest.mark.parametrize("tableau", TABLEAUS.values(), ids=lambda t: t.name)
+def test_tableaus_satisfy_the_order_conditions(tableau):
+    """Row sums equal nodes; sum b = 1; to order 2: sum b c = 1/2; to 3: sum b c^2 = 1/3 and sum b a c = 1/6; to 4: the four conditions of order 4."""
+    s = len(tableau.weights)
+    a = torch.zeros(s, s, dtype=torch.float64)
+    for i, row in enumerate(tableau.matrix):
+        a[i, : len(row)] = torch.tensor(row, dtype=torch.float64)
+    b, c = (torch.tensor(v, dtype=torch.float64) for v in (tableau.weights, tableau.nodes))
+    conditions = [
+        (b.sum(), 1),
+        (b @ c, 1 / 2),
+        (b @ c**2, 1 / 3),
+        (b @ a @ c, 1 / 6),
+        (b @ c**3, 1 / 4),
+        ((b * c) @ a @ c, 1 / 8),
+        (b @ a @ c**2, 1 / 12),
+        (b @ a @ a @ c, 1 / 24),
+    ]
+    needed = {1: 1, 2: 2, 3: 4, 4: 8}[tableau.order]
+    assert (a.sum(1) - c).abs().max() < 1e-15
+    assert all(abs(value - wanted) < 1e-15 for value, wanted in conditions[:needed])
+
+
+@pytest.mark.parametrize("method", FIXED_STEP)
+def test_the_fitted_order_is_the_theory(method):
+    """Slope of the median error over steps, 16 to 64 of them, log against log, on a broad mixture (std .7, 400 particles): within .2."""
+    x_0 = points(400)
+    exact = solve(BROAD.velocity, x_0, method="dopri8", atol=1e-12, rtol=1e-12).end
+    steps = (16, 24, 32, 48, 64)
+    errors = [
+        float((solve(BROAD.velocity, x_0, method=method, nfe=n * evaluations_per_step(method)).end - exact).norm(dim=1).median())
+        for n in steps
+    ]
+    x, y = (torch.tensor(v, dtype=torch.float64).log() for v in (steps, errors))
+    slope = -float(((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum())
+    assert abs(slope - ORDERS[method]) < 0.2
+
+
+@pytest.mark.parametrize("method", FIXED_STEP)
+def test_evaluations_are_counted_at_the_field(method):
+    calls = []
+
+    def field(x, t, condition=None):
+        calls.append(t.shape)
+        return -x
+
+    nfe = 12
+    run = solve(field, points(5), method=method, nfe=nfe)
+    assert run.nfe == len(calls) == nfe
+    assert set(calls) == {(5,)}
+    assert len(run.t) == len(run.x) == nfe // evaluations_per_step(method) + 1
+
+
+def test_a_field_that_costs_two_per_call_takes_half_the_steps():
+    class Guided:
+        evaluations_per_call = 2
+
+        def __call__(self, x, t, condition=None):
+            return -x
+
+    assert len(solve(Guided(), points(3), method="euler", nfe=8).t) == 5
+    with pytest.raises(ValueError, match="nearest: 4 or 8"):
+        solve(Guided(), points(3), method="heun", nfe=6)
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_adaptive_solvers_reach_their_tolerance_and_count_rejected_steps(method):
+    """exp(-1) to a hundred times the tolerance; all evaluations counted, also where a sudden field has steps rejected."""
+    calls = []
+
+    def field(x, t, condition=None):
+        calls.append(1)
+        return torch.where(t[:, None] < 0.5, -x, -x * (1 + 50 * (t[:, None] - 0.5)))
+
+    x_0 = points(4)
+    assert (solve(decay, x_0, method=method, atol=1e-7, rtol=1e-7).end - x_0 * math.exp(-1)).abs().max() < 1e-5
+    assert solve(field, x_0, method=method, atol=1e-5, rtol=1e-5).nfe == len(calls)
+    times = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
+    assert (solve(decay, x_0, method=method, grid=times, atol=1e-9, rtol=1e-9).x[1] - x_0 * math.exp(-0.3)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("euler", "euler"), ("midpoint", "midpoint"), ("rk4-38", "rk4")])
+def test_fixed_steps_are_torchdiffeqs(ours, theirs):
+    times = torch.linspace(0, 1, 9, dtype=torch.float64)
+    x_0 = points(10)
+    other = odeint(lambda t, x: BROAD.velocity(x, t), x_0, times, method=theirs)
+    assert (solve(BROAD.velocity, x_0, method=ours, grid=times).x - other).abs().max() < 1e-12
+
+
+def test_backwards_from_the_end_leads_to_the_start():
+    x_0 = points()
+    end = solve(BROAD.velocity, x_0, method="rk4", nfe=400).end
+    back = solve(BROAD.velocity, end, method="rk4", nfe=400, t_span=(1.0, 0.0))
+    assert back.t[0] == 1
+    assert back.t[-1] == 0
+    assert (back.end - x_0).abs().max() < 1e-6
+
+
+def test_ddim_needs_only_a_velocity_and_a_path():
+    """From a bare velocity it recovers E[x_0] and E[x_1]; the field's own endpoints give the same step, on every path where a velocity determines them."""
+    for path in (CondOT(), Cosine(), VariancePreserving()):
+        field = MixtureField(BROAD.source, BROAD.target, path=path)
+        own = solve(field.velocity, points(), method="ddim", nfe=6, path=path, t_span=(0.0, path.last_time)).end
+        bare = solve(
+            lambda x, t, c=None, f=field: f.velocity(x, t), points(), method="ddim", nfe=6, path=path, t_span=(0.0, path.last_time)
+        ).end
+        assert (own - bare).abs().max() < 1e-9
+    with pytest.raises(ValueError, match="ddim cannot tell"):
+        solve(decay, points(), method="ddim", nfe=4, path=Polynomial(2))
+
+
+def test_gradients_pass_through_every_fixed_step():
+    for method in FIXED_STEP:
+        x = points(3).requires_grad_()
+        solve(decay, x, method=method, nfe=12).end.sum().backward()
+        assert x.grad is not None
+        assert (x.grad - math.exp(-1)).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"method": "heun", "nfe": 7}, "nfe=7 cannot be used exactly by heun .*nearest: 6 or 8"),
+        ({"method": "rk4", "nfe": 3}, "nearest: 4$"),
+        ({"method": "euler", "nfe": 0}, "nfe=0"),
+        ({"method": "euler", "nfe": -4}, "nfe=-4"),
+        ({"method": "euler"}, "nfe must be given"),
+        ({"method": "hewn", "nfe": 8}, "did you mean 'heun'"),
+        ({"method": "dopri5", "nfe": 8}, "atol and rtol"),
+        ({"method": "dopri5", "atol": 0.0}, "atol"),
+        ({"method": "euler", "nfe": 8, "grid": "unifrom"}, "did you mean 'uniform'"),
+        ({"method": "euler", "nfe": 3, "grid": torch.tensor([0.0, 0.5, 1.0])}, "does not fit a grid"),
+        ({"method": "euler", "grid": torch.tensor([0.0, 0.5, 0.5])}, "rise strictly"),
+        ({"method": "euler", "grid": torch.tensor([0.0, 1.5])}, r"\[0, 1\]"),
+        ({"method": "euler", "grid": torch.tensor([0.0])}, "at least two"),
+        ({"method": "euler", "nfe": 4, "t_span": (0.5, 0.5)}, "t_span"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_cure(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        solve(decay, points(2), **arguments)
+
+
+def test_nearest_budgets():
+    assert nearest_nfe("heun", 8) == (8,)
+    assert nearest_nfe("kutta3", 10) == (9, 12)
+    assert nearest_nfe("rk4", 2) == (4,)
+    assert Counted(decay).cost == 1
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("path", [CondOT(), Cosine(), Polynomial(3), VariancePreserving()], ids=lambda p: p.name)
+def test_grids_rise_from_end_to_end_and_run_backwards_as_the_mirror(name, path):
+    for steps in (1, 2, 7):
+        t = time_grid(name, steps, path)
+        assert len(t) == steps + 1
+        assert t[0] == 0
+        assert t[-1] == 1
+        assert (t.diff() > 0).all()
+        assert torch.equal(time_grid(name, steps, path, (1.0, 0.0)), t.flip(0))
+
+
+def test_grids_are_their_formulas():
+    k = torch.arange(5, dtype=torch.float64) / 4
+    assert (time_grid("cosine", 4) - (1 - torch.cos(math.pi * k)) / 2).abs().max() < 1e-15
+    # SD3's shift of the noise time tau = 1 - t: tau' = 3 tau / (1 + 2 tau)
+    tau = 1 - k
+    assert (time_grid("shifted", 4) - (1 - 3 * tau / (1 + 2 * tau))).abs().max() < 1e-15
+    ratio = VariancePreserving().ratio(time_grid("snr", 4, VariancePreserving()))
+    assert (ratio.diff() - ratio.diff().mean()).abs().max() < 1e-12
+    noise = [(80 ** (1 / 7) + i / 3 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(4)]
+    expected = torch.tensor([0.0, *(1 / (1 + s) for s in noise[1:]), 1.0], dtype=torch.float64)
+    assert (time_grid("edm", 4) - expected).abs().max() < 1e-14
