@@ -102,13 +102,46 @@ def refined(times: Float[Tensor, " k"], steps: int, path: Path) -> Float[Tensor,
 
 
 def _warp(path: Path, t: Tensor) -> Tensor:
-    """A time in which the flow of VP and VE is smooth: the angle atan2(alpha, sigma), which is asin(alpha) on VP."""
+    """The angle atan2(alpha, sigma), which is asin(alpha) on VP: a time in which the flows of VP and VE are smooth to the end."""
     return torch.atan2(path.alpha(t), path.sigma(t))
 
 
 def _unwarp(path: Path, angle: Tensor) -> Tensor:
     tangent = angle.tan()
     return path.time_of_ratio(tangent / (1 + tangent))
+
+
+def exact_flow(velocity: Field, x_0: Tensor, grid: Tensor, condition: Any, path: Path) -> Trajectory:
+    """RK4 in t."""
+    return solve(velocity, x_0, method="rk4", grid=grid, condition=condition)
+
+
+def exact_flow_in_angle(velocity: Field, x_0: Tensor, grid: Tensor, condition: Any, path: Path) -> Trajectory:
+    """RK4 in the angle: dx/d(angle) = u(x, t) dt/d(angle), with dt/d(angle) = (alpha^2 + sigma^2) sigma / (d_alpha sigma^2 - alpha sigma d_sigma).
+
+    That factor goes to 0 where d_sigma goes to minus infinity, so that their product stays smooth, which it is not in t: on VP with a conditional prior 64 steps in t err
+    by .45, in the angle by 1e-8.
+    """
+    angle = _warp(path, grid)
+    t = torch.empty(2 * len(grid) - 1, dtype=torch.float64)  # the grid's times and, between them, those of the middle stages
+    t[::2], t[1::2] = grid, _unwarp(path, 0.5 * (angle[1:] + angle[:-1]))
+    alpha, sigma = path.alpha(t), path.sigma(t)
+    rate = (alpha**2 + sigma**2) * sigma / (path.d_alpha(t) * sigma**2 - alpha * path.sigma_d_sigma(t))
+    counted, at = Counted(velocity), clock(x_0)
+    times, rates, steps = t.tolist(), rate.tolist(), angle.diff().tolist()
+
+    def slope(x: Tensor, i: int) -> Tensor:
+        return counted(x, at(times[i]), condition) * rates[i]
+
+    x, states = x_0, [x_0]
+    for k, h in enumerate(steps):
+        first = slope(x, 2 * k)
+        second = slope(torch.add(x, first, alpha=0.5 * h), 2 * k + 1)
+        third = slope(torch.add(x, second, alpha=0.5 * h), 2 * k + 1)
+        last = slope(torch.add(x, third, alpha=h), 2 * k + 2)
+        x = x + (h / 6) * (first + 2 * (second + third) + last)
+        states.append(x)
+    return Trajectory(torch.stack(states), grid, counted.nfe, "rk4")
 
 
 def reference(
@@ -122,7 +155,8 @@ def reference(
     steps: int = REFERENCE_STEPS,
     below: float | None = None,
 ) -> Reference:
-    """The exact flow from x_0: RK4 with at least `steps` steps on a grid through `times` (the solver's), its error bounded by the difference to half as many steps.
+    """The exact flow from x_0: RK4 with at least `steps` steps on a grid through `times` (the solver's; in the
+    angle asin(alpha) on VP and its like on VE), its error bounded by the difference to half as many steps.
 
     With `below`, the steps are doubled until the RMS difference is at most `below` or 1e-10, or 2,048 steps are reached (`Reference.error` tells).
     """
@@ -130,8 +164,9 @@ def reference(
     base = torch.tensor(t_span, dtype=torch.float64) if times is None else times.double()
     while True:
         grid = refined(base, steps, path)
-        fine = solve(velocity, x_0, method="rk4", grid=grid, condition=condition)
-        coarse = solve(velocity, x_0, method="rk4", grid=grid[::2], condition=condition)
+        integrate = exact_flow if path.last_time == 1.0 else exact_flow_in_angle
+        fine = integrate(velocity, x_0, grid, condition, path)
+        coarse = integrate(velocity, x_0, grid[::2], condition, path)
         found = Reference(fine, distance(fine.end, coarse.end))
         if below is None or found.error <= max(below, NEGLIGIBLE) or steps >= MOST_STEPS:
             return found

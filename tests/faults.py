@@ -3,7 +3,7 @@
     python -m tests.faults                every fault, two at a time (minutes)
     python -m tests.faults lab/paths.py   only those planted in that file
 
-A fault that stays green shows a test that cannot fail; it, or the test, has to be mended. The lists are in tests/planted/, one file per room.
+A fault that stays green shows a test that cannot fail; it, or the test, has to be mended. The lists are in tests/planted/.
 """
 
 import os
@@ -13,7 +13,9 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("lab", "toy", "tests", "assets", "pyproject.toml")
@@ -31,9 +33,10 @@ class Fault:
 
 def faults() -> tuple[Fault, ...]:
     """All planted faults."""
-    from tests.planted import lab, toy  # they import Fault from here
+    import tests.planted  # its modules import Fault from here
 
-    return (*lab.FAULTS, *toy.FAULTS)
+    modules = (import_module(f"tests.planted.{found.name}") for found in iter_modules(tests.planted.__path__))
+    return tuple(fault for module in modules for fault in module.FAULTS)
 
 
 def replay(fault: Fault) -> str | None:

@@ -44,7 +44,7 @@ def _root(s: Float[Tensor, "*k 2 2"]) -> Float[Tensor, "*k 2 2"]:
     return (vectors * values.clamp(min=0).sqrt()[..., None, :]) @ vectors.mT
 
 
-def gaussian_ot_map(s: Float[Tensor, "*k 2 2"], sigma: Float[Tensor, "*k 2 2"]) -> Float[Tensor, "*k 2 2"]:
+def gaussian_ot_map(s: Float[Tensor, "*j 2 2"], sigma: Float[Tensor, "*k 2 2"]) -> Float[Tensor, "*jk 2 2"]:
     """The optimal linear map A between centred Gaussians, symmetric with A S A = Sigma: S^-1/2 (S^1/2 Sigma S^1/2)^1/2 S^-1/2."""
     root = _root(s)
     inverse = torch.linalg.inv(root)

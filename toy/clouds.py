@@ -12,7 +12,6 @@ from torch import Tensor
 from lab import random
 from lab.distances import wasserstein2
 from lab.em import choose_components, fit_em
-from lab.mixtures import schedule
 from toy.mixtures import Mixture
 
 ROW_LIMIT, LEAST_ROWS, CLASS_LIMIT, COMPONENT_LIMIT = 100_000, 8, 32, 64
@@ -127,13 +126,19 @@ def fit_cloud(points: Float[Tensor, "n 2"], classes: Int[Tensor, " n"] | None = 
     score = float(partial.log_prob(cloud[test]).mean())
     mixture = mixture_of_classes(cloud, classes, most=most, seed=seed)
     shown = cloud[order[:COMPARED]]
-    drawn = [
-        mixture.from_normals(random.normals(seed, torch.arange(len(shown)), 2, stream), schedule(mixture.weights, len(shown)))
-        for stream in (11, 12)
-    ]
+    drawn = [_independent_draws(mixture, len(shown), seed, stream) for stream in (11, 12)]
     return CloudFit(
         mixture, score, wasserstein2(shown, drawn[0]), wasserstein2(drawn[0], drawn[1]), (float(shift[0]), float(shift[1])), scale
     )
+
+
+def _independent_draws(mixture: Mixture, count: int, seed: int, stream: int) -> Float[Tensor, "n 2"]:
+    """Components drawn independently too, as a cloud's are: stratified draws would make the floor kinder than the comparison."""
+    rows = torch.arange(count)
+    component = torch.searchsorted(mixture.weights.cumsum(0), random.uniforms(seed, rows, 1, stream)[:, 0]).clamp(
+        max=len(mixture.weights) - 1
+    )
+    return mixture.from_normals(random.normals(seed, rows, 2, stream + 100), component)
 
 
 def mixture_of_classes(

@@ -61,6 +61,8 @@ class Mixture(GaussianMixture):
         for name, value in zip(FIELDS, (w, m, s, c), strict=True):
             object.__setattr__(self, name, value)
         self.__post_init__()
+        # Exactly symmetric: rounding leaves products like A S A^T unsymmetric in the last bit, which three numbers in an address cannot carry.
+        object.__setattr__(self, "covariances", symmetric(s))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mixture) and all(torch.equal(getattr(self, name), getattr(other, name)) for name in FIELDS)

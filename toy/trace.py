@@ -217,7 +217,7 @@ def _shares(made: World, shown: Particles, exact: Reference, error: ErrorSummary
         zero = torch.zeros(1, dtype=torch.float64)
         x_1 = draw_data(made.target, shown.condition, made.scene.seed, TARGET_STREAM)
         lawful = path.alpha(zero) * x_1 + path.sigma(zero) * shown.x_0
-        ends = solvers.solve(made.field.velocity, lawful, method="rk4", grid=exact.trajectory.t, condition=told).end
+        ends = measures.exact_flow_in_angle(made.field.velocity, lawful, exact.trajectory.t, told, path).end
         start = float(measures.distance(exact.trajectory.end, ends).square().mean().sqrt())
     blind = made.sees_class and made.scene.coupling == "component-ot" and int(made.source.class_count) == 1
     if blind:

@@ -1,5 +1,7 @@
 """Mixtures against scipy, the schedule's proportions, EM against scikit-learn, and one-pass moments."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -104,7 +106,7 @@ def test_em_finds_scikit_learns_optimum_from_separated_clusters():
 def test_the_likelihood_never_falls_during_em():
     x = random_mixture(5, 3, seed=6).sample(2000, generator(7))
     history = fit_em(x, 5, generator=generator(8), floor=1e-12, tolerance=0, iterations=80).history
-    assert min(b - a for a, b in zip(history, history[1:], strict=False)) > -1e-10
+    assert min(b - a for a, b in pairwise(history)) > -1e-10
 
 
 def test_held_out_likelihood_finds_the_number_of_far_clusters():
@@ -117,7 +119,7 @@ def test_held_out_likelihood_finds_the_number_of_far_clusters():
 
 @pytest.mark.parametrize("x", [torch.zeros(10, 2), torch.full((10, 2), torch.nan)])
 def test_em_refuses_too_few_distinct_or_nan_points(x):
-    with pytest.raises(ValueError, match="distinct|finite"):
+    with pytest.raises(ValueError, match=r"distinct|finite"):
         fit_em(x, 2, generator=generator())
 
 

@@ -13,9 +13,10 @@ from lab.tableaus import TABLEAUS
 from toy.field import MixtureField
 from toy.mixtures import Mixture
 
+ANGLE = torch.arange(8, dtype=torch.float64) * (math.pi / 4)
 BROAD = MixtureField(
     Mixture([1.0], [[0.0, 0.0]], torch.eye(2)[None]),
-    Mixture([0.5, 0.3, 0.2], [[2.0, 0.5], [-1.5, 1.0], [0.0, -2.0]], 0.7**2 * torch.eye(2).expand(3, 2, 2)),
+    Mixture([1 / 8] * 8, 4 * torch.stack((ANGLE.cos(), ANGLE.sin()), 1), 0.7**2 * torch.eye(2).expand(8, 2, 2)),
 )
 
 
@@ -52,7 +53,10 @@ def test_tableaus_satisfy_the_order_conditions(tableau):
 
 @pytest.mark.parametrize("method", FIXED_STEP)
 def test_the_fitted_order_is_the_theory(method):
-    """Slope of the median error over steps, 16 to 64 of them, log against log, on a broad mixture (std .7, 400 particles): within .2."""
+    """Slope of the median error over steps, 16 to 64 of them, log against log, on a broad mixture (ring of eight, std .7): within .2.
+
+    Not on every mixture: with three close modes of the same std rk4-38 shows 3.5 here, since its terms of order 4 and 5 cancel; 3.9 at 128 steps.
+    """
     x_0 = points(400)
     exact = solve(BROAD.velocity, x_0, method="dopri8", atol=1e-12, rtol=1e-12).end
     steps = (16, 24, 32, 48, 64)

@@ -1,0 +1,139 @@
+"""The command line: its numbers, its figures, and one line with status 2 for bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toy.commands import main
+from toy.scene import Scene
+from toy.targets import by_name
+from toy.trace import trace
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
+    status = main(arguments)
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+def test_measure_prints_the_traces_numbers_as_one_json_object(capsys):
+    status, out, _ = run(capsys, "measure", "--prior", "conditional", "--nfe", "8", "--count", "200", "--json")
+    printed = json.loads(out)
+    assert status == 0
+    assert printed == json.loads(json.dumps(trace(Scene(prior="conditional", nfe=8, count=200)).summary()))
+    wanted = {
+        "scene",
+        "nfe",
+        "global_error",
+        "local_error",
+        "straightness",
+        "acceleration",
+        "path_efficiency",
+        "transport_cost",
+        "w2",
+        "wrong_class",
+    }
+    assert wanted <= printed.keys()
+    assert printed["global_error"].keys() == {"rmse", "median", "max", "reference_error"}
+    assert printed["nfe"] == 8
+
+
+def test_measure_for_reading_has_the_ladder_and_the_order(capsys):
+    status, out, _ = run(capsys, "measure", "--sees", "class", "--prior", "conditional", "--count", "200", "--ladder")
+    assert status == 0
+    assert "global truncation error" in out
+    assert "fitted order" in out
+
+
+def test_a_target_from_json_or_csv(capsys, tmp_path: Path):
+    (tmp_path / "m.json").write_text(by_name("two-modes").to_json())
+    status, out, _ = run(capsys, "measure", "--mixture", str(tmp_path / "m.json"), "--count", "100", "--json")
+    assert status == 0
+    same = trace(Scene(target="two-modes", count=100))
+    assert json.loads(out)["global_error"]["rmse"] == same.global_error.rmse
+    rows = by_name("moons").from_normals(*_normals(300))
+    (tmp_path / "p.csv").write_text("x,y\n" + "\n".join(f"{x},{y}" for x, y in rows.tolist()))
+    status, out, err = run(capsys, "measure", "--points", str(tmp_path / "p.csv"), "--count", "100", "--json")
+    assert status == 0
+    assert "held-out log-likelihood" in err
+    assert json.loads(out)["scene"]["target"] == "custom"
+
+
+def _normals(n: int):
+    import torch
+
+    from lab import random
+    from lab.mixtures import schedule
+
+    return random.normals(0, torch.arange(n), 2), schedule(by_name("moons").weights, n)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("measure", "--target", "moon"), "did you mean 'moons'"),
+        (("measure", "--nfe", "0"), "nfe=0"),
+        (("measure", "--solver", "heun", "--nfe", "7"), "nearest: 6 or 8"),
+        (("measure", "--nfe", "abc"), "abc"),
+        (("measure", "--nfee", "3"), "nfee"),
+        (("measure", "--scale", "nan"), "scale"),
+        (("measure", "--target", "custom"), "--mixture"),
+        (("measure", "--mixture", "{bad}"), "cannot be read"),
+        (("measure", "--mixture", "{weights}"), "sum to"),
+        (("measure", "--mixture", "{negative}"), "negative"),
+        (("measure", "--mixture", "{indefinite}"), "positive definite"),
+        (("measure", "--mixture", "{nan}"), "finite"),
+        (("measure", "--mixture", "{text}"), "JSON"),
+        (("measure", "--points", "{empty}"), "is empty"),
+        (("measure", "--points", "{words}"), "no columns x and y"),
+        (("measure", "--points", "{bad}"), "cannot be read"),
+        (("measure", "--points", "{long}"), "100,000"),
+        (("figure", "trajectory"), "did you mean 'trajectories'"),
+        (("figure", "error", "--out", "{bad}"), ".png, .svg, .pdf"),
+        (("figure", "error", "--scene", "nfe=0"), "nfe"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_status_2(capsys, tmp_path: Path, arguments, words):
+    flat = "[[1, 0], [0, 1]]"
+    files = {
+        "weights": f'{{"weights": [0.5], "means": [[0, 0]], "covariances": [{flat}]}}',
+        "negative": f'{{"weights": [1.5, -0.5], "means": [[0, 0], [1, 1]], "covariances": [{flat}, {flat}]}}',
+        "indefinite": '{"weights": [1], "means": [[0, 0]], "covariances": [[[1, 2], [2, 1]]]}',
+        "nan": f'{{"weights": [1], "means": [[NaN, 0]], "covariances": [{flat}]}}',
+        "text": "not json",
+        "empty": "",
+        "words": "hello\nworld\n",
+        "long": "x,y\n" + "1,2\n" * 100_001,
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    filled = [a.replace("{", f"{tmp_path}/").replace("}", "") if a.startswith("{") else a for a in arguments]
+    status, out, err = run(capsys, *filled)
+    assert status == 2
+    assert out == ""
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert words in lines[0]
+
+
+@pytest.mark.parametrize("kind", ["trajectories", "error", "straightness", "local-error"])
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_figures_are_written_whole_and_the_same_again(capsys, tmp_path: Path, kind, ending):
+    first, second = (tmp_path / f"{i}.{ending}" for i in (1, 2))
+    for out in (first, second):
+        status, _, _ = run(capsys, "figure", kind, "--scene", "count=100", "prior=conditional&count=100", "--out", str(out))
+        assert status == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending] == first.read_bytes()[: 5 if ending == "svg" else 4]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [first.name, second.name]
+
+
+def test_help_is_help():
+    done = subprocess.run([sys.executable, "-m", "toy", "measure", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--prior-covariance" in done.stdout
