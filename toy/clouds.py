@@ -135,7 +135,7 @@ def fit_cloud(points: Float[Tensor, "n 2"], classes: Int[Tensor, " n"] | None = 
 def _independent_draws(mixture: Mixture, count: int, seed: int, stream: int) -> Float[Tensor, "n 2"]:
     """Components drawn independently too, as a cloud's are: stratified draws would make the floor kinder than the comparison."""
     rows = torch.arange(count)
-    component = torch.searchsorted(mixture.weights.cumsum(0), random.uniforms(seed, rows, 1, stream)[:, 0]).clamp(
+    component = torch.searchsorted(mixture.weights.cumsum(0), random.uniforms(seed, rows, 1, stream)[:, 0].contiguous()).clamp(
         max=len(mixture.weights) - 1
     )
     return mixture.from_normals(random.normals(seed, rows, 2, stream + 100), component)

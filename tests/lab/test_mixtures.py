@@ -96,6 +96,8 @@ def test_em_finds_scikit_learns_optimum_from_separated_clusters():
     x = truth.sample(3000, generator(4))
     ours = fit_em(x, 3, generator=generator(5), tolerance=1e-12, iterations=500, floor=1e-9)
     theirs = SklearnMixture(3, tol=1e-12, max_iter=500, reg_covar=1e-9, random_state=0).fit(x.numpy())
+    assert theirs.means_ is not None
+    assert theirs.covariances_ is not None
     a, b = ours.mixture.means[:, 0].argsort(), np.argsort(theirs.means_[:, 0])
     assert np.abs(ours.mixture.means[a].numpy() - theirs.means_[b]).max() < 1e-6
     assert np.abs(ours.mixture.covariances[a].numpy() - theirs.covariances_[b]).max() < 1e-6

@@ -117,6 +117,7 @@ def test_fixed_steps_are_torchdiffeqs(ours, theirs):
     times = torch.linspace(0, 1, 9, dtype=torch.float64)
     x_0 = points(10)
     other = odeint(lambda t, x: BROAD.velocity(x, t), x_0, times, method=theirs)
+    assert isinstance(other, torch.Tensor)
     assert (solve(BROAD.velocity, x_0, method=ours, grid=times).x - other).abs().max() < 1e-12
 
 
