@@ -205,3 +205,10 @@ def test_grids_are_their_formulas():
     noise = [(80 ** (1 / 7) + i / 3 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(4)]
     expected = torch.tensor([0.0, *(1 / (1 + s) for s in noise[1:]), 1.0], dtype=torch.float64)
     assert (time_grid("edm", 4) - expected).abs().max() < 1e-14
+
+
+def test_ab2_is_exact_in_every_step_but_the_first_where_the_velocity_is_linear_in_time():
+    """dx/dt = t on unequal steps: Euler's first step lacks h^2 / 2, the others lack nothing."""
+    times = torch.tensor([0.0, 0.2, 0.7, 0.8, 1.0], dtype=torch.float64)
+    run = solve(lambda x, t, condition=None: t[:, None].expand_as(x), torch.zeros(3, 2, dtype=torch.float64), method="ab2", grid=times)
+    assert (run.x[1:, 0, 0] - (0.5 * times[1:] ** 2 - 0.02)).abs().max() < 1e-14

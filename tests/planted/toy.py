@@ -1,5 +1,84 @@
-"""Faults planted in toy/."""
+"""Faults planted in the field, the couplings, the priors, the scenes and the traces of toy/."""
 
 from tests.faults import Fault
 
-FAULTS: tuple[Fault, ...] = ()
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "toy/field.py",
+        "gain = d_alpha * data_gain + path.sigma_d_sigma(time) * self._S",
+        "gain = d_alpha * data_gain - path.sigma_d_sigma(time) * self._S",
+        "tests/toy/test_field.py::test_folded_field_equals_the_plain_formula",
+    ),
+    Fault(
+        "toy/field.py",
+        "gain = gain + d_sigma * alpha * C",
+        "gain = gain + d_sigma * alpha * C.transpose(0, 1)",
+        "tests/toy/test_field.py::test_folded_field_equals_the_plain_formula",
+    ),
+    Fault(
+        "toy/field.py",
+        "V = V + alpha * sigma * (C + C.transpose(0, 1))",
+        "V = V + 2 * alpha * sigma * C",
+        "tests/toy/test_field.py::test_folded_field_equals_the_plain_formula",
+    ),
+    Fault(
+        "toy/field.py",
+        "logits = logits - self.class_weights[known[rows]].log()",
+        "logits = logits - 0 * self.class_weights[known[rows]].log()",
+        "tests/toy/test_field.py::test_density_at_the_clean_ends_is_the_mixtures_own",
+    ),
+    Fault(
+        "toy/field.py",
+        "offset, gain = pull, -precision",
+        "offset, gain = pull, precision",
+        "tests/toy/test_field.py::test_score_is_the_gradient_of_the_log_density",
+    ),
+    Fault(
+        "toy/blocks.py",
+        "return same * torch.outer(source.weights, target.weights) / target.class_weights[target.classes]",
+        "return same * torch.outer(source.weights, target.weights) * target.class_count",
+        "tests/toy/test_trace.py::test_a_class_plan_has_the_mixtures_margins_and_joins_equal_classes_alone",
+    ),
+    Fault(
+        "toy/blocks.py",
+        "source.covariances[:, None] @ maps)",
+        "maps)",
+        "tests/toy/test_trace.py::test_component_transport_is_cheaper_than_independence_keeps_the_margins_and_arrives",
+    ),
+    Fault(
+        "toy/blocks.py",
+        "squared_cost(source.means, target.means) + trace(source.covariances)[:, None] + trace(target.covariances)[None] - 2 * trace(cross)",
+        "squared_cost(source.means, target.means) + trace(source.covariances)[:, None] + trace(target.covariances)[None] - trace(cross)",
+        "tests/toy/test_trace.py::test_gaussian_transport_maps_and_distances_are_scipys",
+    ),
+    Fault(
+        "toy/priors.py",
+        "+ (share * (1 - share))[..., None, None]",
+        "+ share[..., None, None]",
+        "tests/toy/test_trace.py::test_merging_components_keeps_mean_and_covariance",
+    ),
+    Fault(
+        "toy/priors.py",
+        "shaped = scene.scale**2 * _shaped(",
+        "shaped = scene.scale * _shaped(",
+        "tests/toy/test_trace.py::test_a_conditional_prior_has_its_classes_moments_and_shapes",
+    ),
+    Fault(
+        "toy/mixtures.py",
+        'object.__setattr__(self, "covariances", symmetric(s))',
+        'object.__setattr__(self, "covariances", s)',
+        "tests/toy/test_scene.py::test_a_query_string_gives_the_same_scene_back",
+    ),
+    Fault(
+        "toy/trace.py",
+        "cost = cost - 2 * made.cross",
+        "cost = cost - made.cross",
+        "tests/toy/test_trace.py::test_coupling_cost_is_its_monte_carlo_mean",
+    ),
+    Fault(
+        "toy/world.py",
+        "* (source.classes == c) / target.class_weights[c] if conditional else weights, len(rows))",
+        "if conditional else weights, len(rows))",
+        "tests/toy/test_trace.py::test_a_conditional_priors_components_are_stratified_within_each_class",
+    ),
+)

@@ -120,6 +120,15 @@ def test_fitted_moments_approach_the_exact_ones_and_too_few_are_refused():
         prior_mixture(Scene(target="rare-class", prior="conditional", fit_count=50), by_name("rare-class"))
 
 
+def test_a_class_plan_has_the_mixtures_margins_and_joins_equal_classes_alone():
+    target = by_name("rare-class")
+    source = prior_mixture(Scene(target="rare-class", prior="conditional-mixture", prior_components=2), target)
+    plan = class_plan(source, target)
+    assert (plan.sum(1) - source.weights).abs().max() < 1e-12
+    assert (plan.sum(0) - target.weights).abs().max() < 1e-12
+    assert not plan[source.classes[:, None] != target.classes[None, :]].any()
+
+
 def test_gaussian_transport_maps_and_distances_are_scipys():
     from scipy.linalg import sqrtm
 
