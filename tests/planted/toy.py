@@ -73,7 +73,7 @@ FAULTS: tuple[Fault, ...] = (
         "toy/trace.py",
         "cost = cost - 2 * made.cross",
         "cost = cost - made.cross",
-        "tests/toy/test_trace.py::test_coupling_cost_is_its_monte_carlo_mean",
+        "tests/toy/test_trace.py::test_the_cost_of_component_transport_is_the_plans_mean_bures_wasserstein_distance",
     ),
     Fault(
         "toy/world.py",

@@ -54,6 +54,15 @@ def test_coupling_cost_is_its_monte_carlo_mean():
     assert abs(float(squared.mean()) - coupling_cost(made)) < 4 * float(squared.std()) / len(squared) ** 0.5
 
 
+def test_the_cost_of_component_transport_is_the_plans_mean_bures_wasserstein_distance():
+    from toy.trace import coupling_cost
+
+    made = world(Scene(target="bimodal", prior="conditional-mixture", prior_covariance="isotropic", scale=0.5, coupling="component-ot"))
+    assert isinstance(made.field, MixtureField)
+    truth = float((made.field.plan * bures_wasserstein2(made.source, made.target)).sum())
+    assert abs(coupling_cost(made) - truth) < 1e-9
+
+
 def test_the_same_seed_gives_the_same_classes_and_normal_numbers_under_every_prior():
     a, b = (particles(world(Scene(prior=p, prior_covariance="none", prior_mean=0.0))) for p in ("gaussian", "conditional"))
     assert torch.equal(a.condition, b.condition)
