@@ -11,6 +11,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 run: .venv/installed
+	@test -e app/__main__.py || { echo "the pages are not built yet; 'python -m toy --help' shows what there is"; exit 2; }
 	$(BIN)/python -m app
 
 faults: .venv/installed

@@ -68,11 +68,13 @@ class Figure:
     """Draw a figure for a paper or a slide, as PNG, SVG or PDF by the file's ending."""
 
     kind: Annotated[str, tyro.conf.Positional] = "trajectories"
-    """trajectories, error, straightness, local-error, prior-sweep."""
+    """trajectories, coupling-lines, error, straightness, local-error, prior-sweep, shares."""
     out: Path = Path("figure.png")
     """File to write; with --all, a folder."""
     sees: str = "position"
     """Whether the field sees the position or the class, in the scenes that are compared unless told otherwise."""
+    target: str = "ring-strips"
+    """Target on which priors and couplings are compared, unless scenes are given."""
     scene: tuple[str, ...] = ()
     """Scenes to compare, as query strings: --scene "prior=gaussian" "prior=conditional&scale=0.5". Unless given: the priors and couplings of the README."""
     all: bool = False
@@ -84,7 +86,7 @@ class Figure:
         if self.all:
             draw_all(self.out, _say)
         else:
-            draw(self.kind, self.out, self.sees, self.scene, _say)
+            draw(self.kind, self.out, self.sees, self.scene, _say, self.target)
 
 
 def _scene(options: Any, files: Files) -> Scene:

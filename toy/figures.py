@@ -1,32 +1,30 @@
 """matplotlib figures of traces, for paper and slide. Every function takes measured results and returns a Figure; `toy.gallery` chooses scenes and saves."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lab.measures import Ladder
-from toy.mixtures import Mixture
 from toy.report import short
 from toy.trace import Trace
 
-# Okabe & Ito 2008, unchanged; past eight classes the colours repeat and the digits at the class means decide.
-CLASS_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 INK, ACCENT, QUIET = "#1a1a1a", "#b3261e", "#8a8a8a"
+# Charts use no class colours; line, mark and colour differ together, so that none has to be told by colour alone.
 LINE_STYLES: tuple[tuple[str, str, str], ...] = (
     (INK, "-", "o"),
     (ACCENT, "--", "D"),
     ("#2b6cb0", "-.", "s"),
     ("#4d7c0f", ":", "^"),
     ("#7c3aed", "--", "v"),
+    ("#b45309", "-.", "P"),
 )
-TRACES = 96  # particles whose path is drawn, stratified by class because any first n are
+EXACT = 1e-9  # errors below are rounding
 
 STYLE: Any = {  # matplotlib types its own keys
     "font.family": "DejaVu Sans",
@@ -43,9 +41,10 @@ STYLE: Any = {  # matplotlib types its own keys
     "ytick.color": INK,
     "legend.frameon": False,
     "figure.facecolor": "white",
-    "figure.dpi": 150,
+    "figure.dpi": 200,
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.08,
+    "svg.fonttype": "none",
     "svg.hashsalt": "flow-matching-lab",  # the same figure gives the same file
     "pdf.fonttype": 42,
 }
@@ -59,90 +58,55 @@ def figure(width: float, height: float, rows: int, columns: int, **kwargs: Any) 
     return drawn, axes
 
 
-def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()) -> Figure:
-    """Stages side by side, one row for each list of traces: prior dashed, target solid (50 % and 90 % regions), the solver's polylines, and ghosts.
+def number(value: float) -> str:
+    """Three digits; 0 where nothing but rounding is left."""
+    return "0" if abs(value) < EXACT else f"{value:.3g}"
 
-    A ghost is the global truncation error: an ink line from the solver's end point to an open circle at the exact one, for the same 96 particles.
-    """
-    columns = max(len(row) for row in rows)
+
+def protocol(traces: Sequence[Trace], *, solver: bool = True) -> str:
+    """What a reader needs to repeat a figure: target, solver with counted evaluations, n, seed, and the worst reference's own error."""
+    scenes = [traced.scene for traced in traces]
+
+    def common(values: Iterable[object]) -> str:
+        return " or ".join(dict.fromkeys(map(str, values)))
+
+    parts = [f"Target {common(s.target for s in scenes)}"]
+    if solver:
+        parts.append(f"{common(s.solver for s in scenes)} with {common(traced.nfe for traced in traces)} evaluations")
+    worst = max(traced.global_error.reference_error for traced in traces)
+    parts += [f"n = {common(s.count for s in scenes)}", f"seed {common(s.seed for s in scenes)}", f"reference off by at most {worst:.0e}"]
+    return ", ".join(parts)
+
+
+def _note(drawn: Figure, text: str, width: int) -> None:
+    drawn.supxlabel(textwrap.fill(text, width), fontsize=7.5, color="#555555", x=0.01, ha="left")
+
+
+def _line(index: int) -> dict[str, Any]:
+    colour, line, mark = LINE_STYLES[index % len(LINE_STYLES)]
+    return {"color": colour, "linestyle": line, "marker": mark, "markersize": 4, "markerfacecolor": colour if mark == "o" else "white"}
+
+
+def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]]]) -> Figure:
+    """Global truncation error (RMSE) over counted evaluations, one panel for each title. Scenes without error are named and not drawn."""
     with mpl.rc_context(STYLE):
-        drawn, axes = figure(2.75 * columns, 3.15 * len(rows), len(rows), columns)
-        for i, row in enumerate(rows):
-            box = _box(row)
-            for ax, traced in zip(axes[i], row, strict=False):
-                stage(ax, traced, box)
-            for ax in axes[i][len(row) :]:
-                ax.set_axis_off()
-            if i < len(row_labels):
-                axes[i][0].annotate(
-                    row_labels[i],
-                    (-0.06, 0.5),
-                    xycoords="axes fraction",
-                    rotation=90,
-                    va="center",
-                    ha="right",
-                    fontsize=10,
-                    fontweight="bold",
-                )
-        first = rows[0][0].scene
-        drawn.supxlabel(
-            f"Same seeds in every stage; {first.solver} with {first.nfe} evaluations. Dark lines lead from where the solver ends to where the exact flow ends (circles). "
-            f"n = {first.count}, seed {first.seed}; {TRACES} shown.",
-            fontsize=8,
-            color=INK,
-        )
-    return drawn
-
-
-def stage(ax: Axes, traced: Trace, box: tuple[float, float, float, float]) -> None:
-    """One stage: regions, polylines coloured by class, solver states as dots, ghosts, and the three numbers under the title."""
-    _regions(ax, traced.world.source, box, "dashed")
-    _regions(ax, traced.world.target, box, "solid")
-    shown = slice(0, TRACES)
-    colours = class_colours(_shown_class(traced)[shown])
-    paths = traced.x[:, shown].permute(1, 0, 2).numpy()
-    ax.add_collection(LineCollection(list(paths), colors=colours, linewidths=0.8, alpha=0.55, zorder=3))
-    for k in range(len(paths[0])):
-        ax.scatter(paths[:, k, 0], paths[:, k, 1], s=3 if k else 1.5, c=colours, linewidths=0, alpha=0.8, zorder=4)
-    ends, exact = traced.x[-1, shown].numpy(), traced.reference.trajectory.x[-1, shown].numpy()
-    ax.add_collection(LineCollection(list(np.stack((ends, exact), axis=1)), colors=INK, linewidths=1.1, zorder=5))
-    ax.scatter(exact[:, 0], exact[:, 1], s=9, facecolors="none", edgecolors=INK, linewidths=0.6, zorder=6)
-    ax.set(xlim=box[:2], ylim=box[2:], xticks=[], yticks=[], aspect="equal")
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    ax.set_title(short(traced.scene), pad=16)
-    wrong = f", wrong class {100 * traced.wrong_class:.0f} %" if traced.world.target.class_count > 1 else ""
-    ax.text(
-        0,
-        1.02,
-        f"error {traced.global_error.rmse:.3g}, straightness {traced.straightness:.2g}{wrong}",
-        transform=ax.transAxes,
-        fontsize=7.5,
-        color=INK,
-    )
-
-
-def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[str, Ladder]]]]) -> Figure:
-    """Global truncation error (RMSE) over counted evaluations, one panel for each title."""
-    with mpl.rc_context(STYLE):
-        drawn, axes = figure(4.2 * len(panels), 3.2, 1, len(panels), sharey=True)
+        drawn, axes = figure(4.4 * len(panels), 3.9, 1, len(panels), sharey=True)
         for ax, (title, ladders) in zip(axes[0], panels, strict=True):
-            for (label, ladder), (colour, line, mark) in zip(ladders, LINE_STYLES, strict=False):
-                ax.loglog(
-                    ladder.nfe,
-                    ladder.rmse,
-                    line,
-                    color=colour,
-                    marker=mark,
-                    markersize=4,
-                    markerfacecolor="white" if mark != "o" else colour,
-                    label=label,
-                )
+            exact = []
+            for i, (traced, ladder) in enumerate(ladders):
+                if max(ladder.rmse) < EXACT:
+                    exact.append(short(traced.scene))
+                    continue
+                order = "no clean order" if ladder.order is None else f"order {ladder.order:.2f}"
+                ax.loglog(ladder.nfe, ladder.rmse, **_line(i), label=f"{short(traced.scene)} ({order})")
+            if exact:
+                ax.plot([], [], " ", label=f"no error at any NFE: {'; '.join(exact)}")
             evaluations_axis(ax, ladders[0][1].nfe)
             ax.set_title(title)
             ax.grid(axis="y", color="#dddddd", linewidth=0.5)
+            ax.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.02, -0.18), borderaxespad=0)
         axes[0][0].set_ylabel("global truncation error (RMSE)")
-        axes[0][0].legend(fontsize=8, loc="lower left")
+        _note(drawn, protocol([traced for _, ladders in panels for traced, _ in ladders], solver=False) + ".", 66 * len(panels))
     return drawn
 
 
@@ -162,118 +126,105 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
         ("global truncation error (RMSE)", lambda tr: tr.global_error.rmse),
     )
     with mpl.rc_context(STYLE):
-        drawn, axes = figure(10.2, 0.55 + 0.28 * sum(len(p[1]) + 1.5 for p in panels), len(panels), 3, sharex="col")
+        drawn, axes = figure(9.4, 0.9 + 0.27 * sum(len(p[1]) + 1.5 for p in panels), len(panels), 3, sharex="col")
         for row, (title, traces) in zip(axes, panels, strict=True):
             names = [short(tr.scene) for tr in traces]
+            y = np.arange(len(traces))[::-1]
             for i, (ax, (name, value)) in enumerate(zip(row, columns, strict=True)):
                 values = [value(tr) for tr in traces]
-                y = np.arange(len(traces))[::-1]
                 ax.hlines(y, 0, values, color="#cccccc", linewidth=1)
-                ax.plot(values, y, "o", color=INK, markersize=5)
+                ax.plot(values, y, "o", color=INK, markersize=5, clip_on=False)
                 for v, h in zip(values, y, strict=True):
-                    ax.annotate(f"{v:.3g}", (v, h), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+                    ax.annotate(number(v), (v, h), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
                 ax.set_yticks(y, names if i == 0 else [""] * len(names))
                 ax.set_ylim(-0.6, len(traces) - 0.4)
+                ax.margins(x=0.2)
                 ax.set_xlim(left=0)
-                ax.margins(x=0.18)
                 ax.tick_params(axis="y", length=0)
                 if row is axes[-1]:
                     ax.set_xlabel(name)
             row[0].set_title(title)
+        _note(
+            drawn,
+            "Straightness compares couplings under one prior; it does not rank priors. "
+            + protocol([t for _, p in panels for t in p])
+            + ".",
+            150,
+        )
     return drawn
 
 
 def local_error_and_acceleration(traces: Sequence[Trace]) -> Figure:
     """Where along t the solver errs in a single step from the exact state, and the acceleration that makes it err."""
     with mpl.rc_context(STYLE):
-        drawn, axes = figure(8.4, 3.2, 1, 2)
-        for traced, (colour, line, _) in zip(traces, LINE_STYLES, strict=False):
-            label = short(traced.scene)
+        drawn, axes = figure(8.8, 3.9, 1, 2)
+        local_axis, acceleration_axis = axes[0]
+        for i, traced in enumerate(traces):
+            label, style = short(traced.scene), _line(i) | {"marker": ""}
             local = traced.local_error
             if local is not None:
                 # One value for a whole step: drawn from the step's start to its end.
-                axes[0][0].stairs(
-                    local.rmse.numpy(),
-                    np.append(local.t.numpy(), traced.t[-1].item()),
-                    color=colour,
-                    linestyle=line,
-                    label=label,
-                    baseline=None,
+                ends = np.append(local.t.numpy(), traced.t[-1].item())
+                local_axis.stairs(
+                    local.rmse.numpy(), ends, color=style["color"], linestyle=style["linestyle"], label=label, baseline=None, linewidth=1.4
                 )
             times, value = traced.acceleration_curve()
-            axes[0][1].plot(times, value, line, color=colour, label=label)
-        axes[0][0].set(title="Local truncation error of each step", xlabel="t (0 prior, 1 data)", ylabel="RMSE of one step")
-        axes[0][1].set(title="Acceleration along the exact flow", xlabel="t (0 prior, 1 data)", ylabel="E |du/dt|² (log)", yscale="log")
-        axes[0][0].set_ylim(bottom=0)
-        axes[0][1].legend(fontsize=8)
-        drawn.supxlabel(_protocol(traces[0]), fontsize=8)
+            if float(value.max()) > EXACT:
+                acceleration_axis.plot(times, value, **style)
+        local_axis.set(title="Local truncation error of each step", xlabel="t (0 prior, 1 data)", ylabel="RMSE of one step")
+        acceleration_axis.set(title="Acceleration along the exact flow", xlabel="t (0 prior, 1 data)", ylabel="E |du/dt|²", yscale="log")
+        local_axis.set_ylim(bottom=0)
+        handles, labels = local_axis.get_legend_handles_labels()
+        drawn.legend(handles, labels, fontsize=8, loc="outside lower left", ncols=2)
+        _note(drawn, protocol(traces) + f"; the field sees the {traces[0].scene.sees}. Without acceleration, no curve.", 140)
     return drawn
 
 
 def prior_sweep(scales: Sequence[float], curves: Sequence[tuple[str, Sequence[Trace]]]) -> Figure:
-    """What a prior's scale does to the coupling's cost, to straightness and to the error: the first falls while the last rises."""
+    """What a prior's scale does to the coupling's cost, to straightness and to the error: below the class's own spread the first falls while the error rises."""
     columns = (
         ("transport cost of the coupling", lambda tr: tr.transport_cost.coupling),
         ("straightness", lambda tr: tr.straightness),
         ("global truncation error (RMSE)", lambda tr: tr.global_error.rmse),
     )
     with mpl.rc_context(STYLE):
-        drawn, axes = figure(10.2, 3.1, 1, 3)
+        drawn, axes = figure(9.4, 3.3, 1, 3)
         for ax, (name, value) in zip(axes[0], columns, strict=True):
-            for (label, traces), (colour, line, mark) in zip(curves, LINE_STYLES, strict=False):
-                values = [value(tr) for tr in traces]
-                ax.plot(
-                    scales,
-                    values,
-                    line,
-                    color=colour,
-                    marker=mark,
-                    markersize=4,
-                    markerfacecolor="white" if mark != "o" else colour,
-                    label=label,
-                )
+            for i, (label, traces) in enumerate(curves):
+                ax.plot(scales, [value(tr) for tr in traces], **_line(i), label=label)
             ax.set(title=name, xlabel="prior scale (1: the class's own)", xscale="log")
+            ax.xaxis.set_major_locator(FixedLocator([s for s in scales if s in (0.1, 0.2, 0.5, 1, 2, 3)]))
             ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.axvline(1, color="#cccccc", linewidth=0.8, zorder=0)
             ax.set_ylim(bottom=0)
-        axes[0][-1].legend(fontsize=8)
-        drawn.supxlabel(_protocol(curves[0][1][0]), fontsize=8)
+        axes[0][0].legend(fontsize=8)
+        _note(
+            drawn,
+            "Cheap is not accurate. "
+            + protocol([t for _, traces in curves for t in traces])
+            + f"; the field sees the {curves[0][1][0].scene.sees}.",
+            150,
+        )
     return drawn
 
 
-def class_colours(classes: torch.Tensor) -> list[str]:
-    """Okabe-Ito colour of each class."""
-    return [CLASS_COLOURS[int(c) % len(CLASS_COLOURS)] for c in classes]
-
-
-def _shown_class(traced: Trace) -> torch.Tensor:
-    """The class a particle is coloured by: its own where the field sees it, else the one in which its exact flow ends."""
-    if traced.world.sees_class:
-        return traced.condition
-    return traced.world.target.class_log_prob(traced.reference.trajectory.x[-1]).argmax(1)
-
-
-def _regions(ax: Axes, mixture: Mixture, box: tuple[float, float, float, float], line: str) -> None:
-    """Outlines of the smallest regions that hold 50 % and 90 % of a mixture, by its density on a grid."""
-    gx, gy = np.meshgrid(np.linspace(*box[:2], 241), np.linspace(*box[2:], 241))
-    density = mixture.log_prob(torch.from_numpy(np.stack((gx.ravel(), gy.ravel()), 1))).exp().numpy().reshape(gx.shape)
-    ordered = np.sort(density.ravel())[::-1]
-    mass = np.cumsum(ordered) / ordered.sum()
-    levels = sorted({float(ordered[np.searchsorted(mass, share)]) for share in (0.5, 0.9)})
-    ax.contour(gx, gy, density, levels=levels, colors=QUIET, linewidths=(0.6, 0.9)[-len(levels) :], linestyles=line, zorder=2)
-
-
-def _box(traces: Sequence[Trace]) -> tuple[float, float, float, float]:
-    """One square box for stages that are compared: all drawn points, with a margin."""
-    points = torch.cat([tr.x[:, :TRACES].reshape(-1, 2) for tr in traces] + [tr.exact[:, :TRACES].reshape(-1, 2) for tr in traces])
-    low, high = points.quantile(0.002, dim=0), points.quantile(0.998, dim=0)
-    centre, half = 0.5 * (low + high), 0.5 * float((high - low).max()) * 1.08 + 0.15
-    x, y = float(centre[0]), float(centre[1])
-    return x - half, x + half, y - half, y + half
-
-
-def _protocol(traced: Trace) -> str:
-    s = traced.scene
-    sees = "class" if s.sees == "class" else "position"
-    return f"{s.target}; field sees the {sees}; {s.solver}, {s.nfe} evaluations; n = {s.count}, seed {s.seed}; reference off by at most {traced.global_error.reference_error:.1g}"
+def error_shares(traces: Sequence[Trace]) -> Figure:
+    """Where each scene's error comes from: start, solver, coupling and estimate, in data units on one logarithmic axis. A share that does not arise has no mark."""
+    names = ("start", "solver", "coupling", "estimate")
+    with mpl.rc_context(STYLE):
+        drawn, axes = figure(7.4, 1.25 + 0.34 * len(traces), 1, 1)
+        ax = axes[0][0]
+        y = np.arange(len(traces))[::-1]
+        for i, name in enumerate(names):
+            found = [(h, getattr(tr.shares, name)) for h, tr in zip(y, traces, strict=True)]
+            shown = [(h, v) for h, v in found if v is not None and v > EXACT]
+            ax.plot([v for _, v in shown], [h for h, _ in shown], **_line(i) | {"linestyle": "", "markersize": 7}, label=name)
+        ax.set_yticks(y, [f"{short(tr.scene)}; {tr.scene.path}; sees {tr.scene.sees}" for tr in traces])
+        ax.set_ylim(-0.6, len(traces) - 0.4)
+        ax.set(xscale="log", xlabel="share of the error, data units (estimate: median of end points, others RMSE)")
+        ax.grid(axis="both", color="#e5e5e5", linewidth=0.5)
+        ax.tick_params(axis="y", length=0)
+        drawn.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=4)
+        _note(drawn, protocol(traces) + ".", 125)
+    return drawn

@@ -5,25 +5,34 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
+import torch
 from matplotlib.figure import Figure
 
-from toy import figures
+from toy import figures, stages
+from toy.drawn_pairs import draw_pairs
 from toy.errors import unknown
 from toy.report import short
 from toy.scene import Scene
 from toy.trace import Trace, nfe_ladder, trace
+from toy.world import target_mixture
 
 Say = Callable[[str], None]
 SEES = ("position", "class")
 FORMATS = (".png", ".svg", ".pdf")
 
-COMPARED = (
-    Scene(),
-    Scene(prior="conditional"),
-    Scene(prior="conditional", coupling="component-ot"),
-    Scene(coupling="full-ot"),
-)
 SCALES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
+PAIRS = 64
+
+
+def compared(target: str) -> tuple[Scene, ...]:
+    """What the README compares on a target: the Gaussian prior, a Gaussian for each class, several for each class where classes have parts, and the couplings."""
+    target_mixture(Scene(target=target))  # a wrong name is said at once
+    plain, by_class = Scene(target=target), Scene(target=target, prior="conditional")
+    batch, full = replace(plain, coupling="batch-ot"), replace(plain, coupling="full-ot")
+    if target == "ring-strips":  # one Gaussian for each class is already the target's own mixture
+        return plain, by_class, batch, full
+    several = replace(plain, prior="conditional-mixture", prior_components=4)
+    return plain, by_class, several, replace(several, coupling="component-ot"), batch, full
 
 
 def _traces(scenes: Sequence[Scene], say: Say) -> list[Trace]:
@@ -36,16 +45,24 @@ def _traces(scenes: Sequence[Scene], say: Say) -> list[Trace]:
 
 def _trajectories(scenes: Sequence[Scene], say: Say) -> Figure:
     rows = [[s for s in scenes if s.sees == sees] for sees in SEES]
-    return figures.trajectories([_traces(row, say) for row in rows if row], [f"field sees the {row[0].sees}" for row in rows if row])
+    return stages.trajectories([_traces(row, say) for row in rows if row], [f"field sees the {row[0].sees}" for row in rows if row])
+
+
+def _coupling_lines(scenes: Sequence[Scene], say: Say) -> Figure:
+    rows = [[s for s in scenes if s.sees == sees] for sees in SEES]
+    drawn = []
+    for row in rows:
+        traced = _traces(row, say)
+        drawn.append([(tr, *draw_pairs(tr.world, PAIRS, torch.Generator().manual_seed(tr.scene.seed))) for tr in traced])
+    return stages.coupling_lines([row for row in drawn if row], [f"field sees the {row[0].sees}" for row in rows if row])
 
 
 def _error(scenes: Sequence[Scene], say: Say) -> Figure:
     panels = []
     for sees in SEES:
-        # On straight lines at constant speed every solver is exact: there is no curve to draw.
-        row = [replace(s, nfe=64) for s in scenes if s.sees == sees and s.coupling != "full-ot"]
+        row = [replace(s, nfe=64) for s in scenes if s.sees == sees]
         if row:
-            panels.append((f"Field sees the {sees}", [(short(tr.scene), nfe_ladder(tr)) for tr in _traces(row, say)]))
+            panels.append((f"Field sees the {sees}", [(tr, nfe_ladder(tr)) for tr in _traces(row, say)]))
     return figures.error_against_nfe(panels)
 
 
@@ -55,7 +72,7 @@ def _straightness(scenes: Sequence[Scene], say: Say) -> Figure:
 
 
 def _local_error(scenes: Sequence[Scene], say: Say) -> Figure:
-    return figures.local_error_and_acceleration(_traces([replace(s, nfe=32) for s in scenes if s.coupling != "full-ot"], say))
+    return figures.local_error_and_acceleration(_traces([replace(s, nfe=16) for s in scenes], say))
 
 
 def _prior_sweep(scenes: Sequence[Scene], say: Say) -> Figure:
@@ -68,17 +85,23 @@ def _prior_sweep(scenes: Sequence[Scene], say: Say) -> Figure:
     return figures.prior_sweep(SCALES, curves)
 
 
+def _shares(scenes: Sequence[Scene], say: Say) -> Figure:
+    return figures.error_shares(_traces([replace(s, path=path) for s in scenes for path in ("cond-ot", "vp")], say))
+
+
 KINDS: dict[str, Callable[[Sequence[Scene], Say], Figure]] = {
     "trajectories": _trajectories,
+    "coupling-lines": _coupling_lines,
     "error": _error,
     "straightness": _straightness,
     "local-error": _local_error,
     "prior-sweep": _prior_sweep,
+    "shares": _shares,
 }
 
 
-def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say) -> None:
-    """Draws one figure into a file. `sees` is position, class or both; `queries` are scenes, the README's priors and couplings if there are none."""
+def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say, target: str = "ring-strips") -> None:
+    """Draws one figure into a file. `sees` is position, class or both; `queries` are scenes, the README's priors and couplings on `target` if there are none."""
     if kind not in KINDS:
         raise ValueError(unknown("figure", kind, KINDS))
     if sees not in (*SEES, "both"):
@@ -94,22 +117,31 @@ def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say) -> N
             raise ValueError(f"--scene {query!r}: {notes[0]}")
         scenes.append(scene)
     if not scenes:
-        scenes = [replace(scene, sees=which) for which in (SEES if sees == "both" else (sees,)) for scene in COMPARED]
+        scenes = [replace(scene, sees=which) for which in (SEES if sees == "both" else (sees,)) for scene in compared(target)]
     save(KINDS[kind](scenes, say), out)
     say(f"wrote {out}")
+
+
+README: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
+    "hero.png": ("trajectories", "position", "ring-strips", ("", "prior=conditional", "coupling=full-ot")),
+    "trajectories.png": ("trajectories", "both", "ring-strips", ()),
+    "trajectories-moons.png": ("trajectories", "both", "moons", ()),
+    "coupling-lines.png": ("coupling-lines", "position", "ring-strips", ()),
+    "error.png": ("error", "both", "ring-strips", ()),
+    "error-moons.png": ("error", "both", "moons", ()),
+    "straightness.png": ("straightness", "both", "ring-strips", ()),
+    "straightness-moons.png": ("straightness", "both", "moons", ()),
+    "local-error.png": ("local-error", "position", "ring-strips", ()),
+    "prior-sweep.png": ("prior-sweep", "class", "bimodal", ()),
+    "shares.png": ("shares", "both", "ring-strips", ()),
+}
 
 
 def draw_all(folder: Path, say: Say) -> None:
     """Every figure of the README."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, sees in (
-        ("trajectories", "both"),
-        ("error", "both"),
-        ("straightness", "both"),
-        ("local-error", "position"),
-        ("prior-sweep", "class"),
-    ):
-        draw(kind, folder / f"{kind}.png", sees, (), say)
+    for name, (kind, sees, target, queries) in README.items():
+        draw(kind, folder / name, sees, queries, say, target)
 
 
 def save(drawn: Figure, out: Path) -> None:

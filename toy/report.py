@@ -23,6 +23,8 @@ def coupling_label(scene: Scene) -> str:
     names = {
         "independent": "",
         "component-ot": "component OT",
+        "batch-ot": f"batch OT of {scene.batch_size}",
+        "class-batch-ot": f"batch OT of {scene.batch_size} per class",
         "full-ot": "full OT",
     }
     return names[scene.coupling]
@@ -71,6 +73,20 @@ def table(traced: Trace) -> str:
     ]
     shares = ((name, getattr(traced.shares, name)) for name in ("start", "coupling"))
     rows += [(f"{name} share", f"{value:.4g}", "RMSE of end points") for name, value in shares if value is not None]
+    if (fitted := traced.world.fitted) is not None:
+        fit = fitted.estimate
+        rows += [
+            (
+                "estimate, end points",
+                f"{fit.end_median:.4g}",
+                f"median; {100 * fit.end_share_off:.2g} % of {fit.ends} are off by more than {fit.off:.2g}",
+            ),
+            (
+                "estimate, field",
+                f"{fit.field_rms:.4g}",
+                f"RMS of velocities; bootstrap of {fitted.pairs} pairs, {fitted.sub_components} sub-components per component",
+            ),
+        ]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:>{widths[1]}}  {note}" for name, value, note in rows]
     end = "" if float(traced.t[-1]) == 1 else f"; integrated to t = {float(traced.t[-1]):g}, where the velocity is still bounded"

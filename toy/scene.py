@@ -46,7 +46,8 @@ CONTROLS: dict[str, Choice | Range] = {
     ),
     "scale": Range(0.02, 5, "factor on the prior's standard deviations"),
     "fit_count": Range(32, 100_000, "samples that a conditional prior's moments come from (0: exact moments)", off=0),
-    "coupling": Choice(("independent", "component-ot", "full-ot"), "how x_0 and x_1 are paired in training"),
+    "coupling": Choice(("independent", "component-ot", "batch-ot", "class-batch-ot", "full-ot"), "how x_0 and x_1 are paired in training"),
+    "batch_size": Range(1, 4096, "pairs in a batch of batch-ot, or of class-batch-ot, which pairs within the classes of each batch"),
     "path": Choice(tuple(PATHS), "alpha and sigma"),
     "sigma_min": Range(0, 0.5, "spread that the cond-ot path leaves around the data"),
     "degree": Range(1, 6, "power of the polynomial path"),
@@ -57,7 +58,7 @@ CONTROLS: dict[str, Choice | Range] = {
     "count": Range(2, 20_000, "particles"),
     "seed": Range(0, 2**32 - 1, "seed of the particles"),
 }
-WHOLE = frozenset({"prior_components", "fit_count", "nfe", "count", "seed"})
+WHOLE = frozenset({"prior_components", "fit_count", "batch_size", "nfe", "count", "seed"})
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Scene:
     scale: float = 1.0
     fit_count: int = 0
     coupling: str = "independent"
+    batch_size: int = 64
     path: str = "cond-ot"
     sigma_min: float = 0.0
     degree: float = 2.0

@@ -1,6 +1,8 @@
 """A scene made real: its mixtures, its coupling, its exact field, and its particles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +14,7 @@ from lab.paths import Path
 from toy import targets
 from toy.blocks import PairedField, class_plan, component_ot, full_ot, independent_plan
 from toy.field import MixtureField
+from toy.fitted import FittedCoupling, batch_ot
 from toy.mixtures import Mixture
 from toy.priors import prior_mixture
 from toy.scene import CUSTOM, Scene
@@ -21,6 +24,10 @@ SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM = (
     1,
     2,
 )  # independent normal numbers for x_0, for paired or compared data, and for a second draw of data
+# A fit is of the coupling alone: with these at their defaults, scenes that share it are one scene.
+NOT_IN_A_FIT: dict[str, Any] = {
+    name: getattr(Scene(), name) for name in ("path", "sigma_min", "degree", "solver", "grid", "nfe", "tolerance", "count")
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class World:
     """What a scene stands for. `plan` (J, K) is how the prior's components go with the target's when x_0 and x_1 are drawn, before any optimal transport.
 
     `field` is the exact marginal velocity of the scene's coupling; for full OT that of the shown pairs themselves (then it knows only the scene's own particles). `cross` holds
-    the covariances of x_0 with x_1 within each pair of components, where they are not zero.
+    the covariances of x_0 with x_1 within each pair of components, where they are not zero. Batch OT has no closed form: its field is that of `fitted`, whose own source and target are
+    close to the world's and not the same.
     """
 
     scene: Scene
@@ -47,6 +55,7 @@ class World:
     path: Path
     field: MixtureField | PairedField
     cross: Float[Tensor, "j k 2 2"] | None = None
+    fitted: FittedCoupling | None = None
 
     @property
     def sees_class(self) -> bool:
@@ -55,9 +64,8 @@ class World:
     @property
     def last_time(self) -> float:
         """Where flows end: 1, but 1 - 1e-5 where the velocity grows without bound there (VP and VE, unless the prior's means and the cross-covariances are zero)."""
-        bounded = self.path.last_time == 1 or (
-            self.cross is None and not bool(self.source.means.any()) and isinstance(self.field, MixtureField)
-        )
+        independent = isinstance(self.field, MixtureField) and self.cross is None and self.fitted is None
+        bounded = self.path.last_time == 1 or (independent and not bool(self.source.means.any()))
         return 1.0 if bounded else self.path.last_time
 
     def condition(self, particles: Particles) -> Int[Tensor, " n"] | None:
@@ -90,7 +98,7 @@ def is_conditional(scene: Scene) -> bool:
 
 
 def world(scene: Scene) -> World:
-    """Builds the world of a scene. Everything is closed form but full OT, which pairs the shown points."""
+    """Builds the world of a scene. Everything is closed form but full OT, which pairs the shown points, and batch OT, which is fitted (and remembered)."""
     target = target_mixture(scene)
     source = prior_mixture(scene, target)
     path = scene_path(scene)
@@ -101,10 +109,30 @@ def world(scene: Scene) -> World:
         # An optimal plan between the laws given the class where the field sees it, else between the whole laws.
         block = component_ot(source, target, per_class=scene.sees == "class" and is_conditional(scene))
         return World(scene, source, target, plan, path, MixtureField(source, target, block.plan, block.cross, path), block.cross)
+    if scene.coupling in ("batch-ot", "class-batch-ot"):
+        fitted = _fitted(replace(scene, **NOT_IN_A_FIT))
+        return World(scene, source, target, plan, path, fitted.field(path), fitted=fitted)
     shown = draw_particles(source, target, is_conditional(scene), scene.count, scene.seed)
     data = draw_data(target, shown.condition, scene.seed, TARGET_STREAM)
     x_1 = full_ot(shown.x_0, data, shown.condition if scene.sees == "class" else None)
     return World(scene, source, target, plan, path, PairedField(shown.x_0, x_1, path))
+
+
+@lru_cache(maxsize=16)
+def _fitted(scene: Scene) -> FittedCoupling:
+    """The fit of a scene's batch coupling: about 4 s once, nothing when only path, solver or particles change afterwards."""
+    target = target_mixture(scene)
+    source = prior_mixture(scene, target)
+    plan = class_plan(source, target) if is_conditional(scene) else independent_plan(source, target)
+    return batch_ot(
+        source,
+        target,
+        plan,
+        batch_size=scene.batch_size,
+        per_class=scene.coupling == "class-batch-ot",
+        sees_class=scene.sees == "class",
+        seed=scene.seed,
+    )
 
 
 def particles(made: World, count: int | None = None, seed: int | None = None) -> Particles:

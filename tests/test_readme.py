@@ -1,0 +1,50 @@
+"""What the README prints is what happens."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.faults import ROOT
+from toy.commands import main
+from toy.scene import Scene
+from toy.trace import trace
+
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"`(python -m toy [^`]*)`", README)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.splitlines()[0])
+def test_every_program_of_the_readme_runs_and_prints_what_it_says(program: str, capsys: pytest.CaptureFixture[str]):
+    exec(compile(program, "README.md", "exec"), {"__name__": "readme"})
+    printed = capsys.readouterr().out
+    shown = README.split(program)[1].split("```\n")[2].split("...")[0]
+
+    def numbers(text: str) -> list[str]:
+        return [f"{float(n):.2g}" for n in re.findall(r"\d+\.\d+(?:e[-+]\d+)?", text)]
+
+    assert numbers(shown) == numbers(printed)[: len(numbers(shown))]
+    assert len(numbers(shown)) >= 5
+
+
+def test_every_picture_and_file_that_the_readme_names_is_there():
+    for name in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_readme_is_one(command: str, capsys: pytest.CaptureFixture[str]):
+    """Measurements are run, with few particles; of the others the options are parsed."""
+    arguments = shlex.split(command)[3:]
+    quick = ["--count", "64"] if arguments[0] == "measure" else ["--help"]
+    assert main([*arguments, *quick]) == 0
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("scene", "number"), [(Scene(), "0.886"), (Scene(prior="conditional"), "0.227"), (Scene(sees="class"), "0.245")], ids=str
+)
+def test_the_errors_that_the_readme_states_are_the_traces(scene: Scene, number: str):
+    assert f"{trace(scene).global_error.rmse:.3f}" == number
+    assert number in README
