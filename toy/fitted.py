@@ -1,8 +1,8 @@
 """Any sampled coupling as a block coupling: a Gaussian mixture of its pairs in four dimensions, which has the closed-form field of toy/field.py.
 
 Sub-component l, with joint mean (m, mu) and covariance ((S, C), (C^T, Sigma)), becomes a source component N(m, S), a target component N(mu, Sigma) and their
-cross-covariance C; the plan is diagonal. It is an estimate, and says how good it is: a parametric bootstrap fits twice as many sub-components, takes them for the truth, draws as many
-pairs from them, fits again, and compares the two in closed form.
+cross-covariance C; the plan is diagonal. It is an estimate, and says how good it is: a parametric bootstrap fits twice as many sub-components, takes them for
+the truth, draws as many pairs from them, fits again, and compares the two in closed form.
 """
 
 from dataclasses import dataclass
@@ -96,8 +96,8 @@ def fit_block_coupling(
     """Fits a block coupling to pairs of any sampled coupling: batch OT's, LOOM's table, Sinkhorn's, a network's own.
 
     x_0, x_1 (n, 2): the pairs. component (n,): which of the target's G components each x_1 is from (zeros, if nothing is known; then allow more candidates). classes (G,) of the
-    components, all 0 if not given; weights (G,) of the components, their shares of the pairs if not given. sees_class: whether the field whose loss chooses the number of sub-components,
-    and whose error is estimated, is told the class. At most 128 sub-components in all. The same seed gives the same fit.
+    components, all 0 if not given; weights (G,) of the components, their shares of the pairs if not given. sees_class: whether the field whose loss chooses the
+    number of sub-components, and whose error is estimated, is told the class. At most 128 sub-components in all. The same seed gives the same fit.
 
     Raises ValueError for pairs that are not finite, shapes that do not fit, and components with fewer than 13 pairs.
     """

@@ -4,11 +4,11 @@ import math
 
 import torch
 from jaxtyping import Float, Int
-from lab.moments import MomentAccumulator
 from torch import Tensor
 
 from lab import random
 from lab.mixtures import schedule
+from lab.moments import MomentAccumulator
 from toy.mixtures import Mixture
 from toy.scene import Scene
 

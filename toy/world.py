@@ -44,8 +44,8 @@ class World:
     """What a scene stands for. `plan` (J, K) is how the prior's components go with the target's when x_0 and x_1 are drawn, before any optimal transport.
 
     `field` is the exact marginal velocity of the scene's coupling; for full OT that of the shown pairs themselves (then it knows only the scene's own particles). `cross` holds
-    the covariances of x_0 with x_1 within each pair of components, where they are not zero. Batch OT has no closed form: its field is that of `fitted`, whose own source and target are
-    close to the world's and not the same.
+    the covariances of x_0 with x_1 within each pair of components, where they are not zero. Batch OT has no closed form: its field is that of `fitted`, whose own
+    source and target are close to the world's and not the same.
     """
 
     scene: Scene

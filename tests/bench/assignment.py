@@ -107,13 +107,14 @@ def batches() -> None:
             x_0 = table.normals(slots, shape)
             cost = squared_cost(x_1, x_0)
 
-            def renewed(index: Tensor = index, x_1: Tensor = x_1) -> None:
+            improved: list[float] = []
+
+            def renewed(index: Tensor = index, x_1: Tensor = x_1, improved: list[float] = improved) -> None:
                 table.refresh(1.0)  # else every call after the first would find the optimum in place
                 begin = time.perf_counter()
                 table.improve(index, x_1, epoch=0)
                 improved.append(1e3 * (time.perf_counter() - begin))
 
-            improved: list[float] = []
             taken = medians(
                 {
                     "table": lambda i=index, z=small: table.exchange(table.slots(i, 0), z, z, None, Independent()),
