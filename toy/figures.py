@@ -41,7 +41,7 @@ STYLE: Any = {  # matplotlib types its own keys
     "ytick.color": INK,
     "legend.frameon": False,
     "figure.facecolor": "white",
-    "figure.dpi": 200,
+    "figure.dpi": 150,
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.08,
     "svg.fonttype": "none",
@@ -63,8 +63,11 @@ def number(value: float) -> str:
     return "0" if abs(value) < EXACT else f"{value:.3g}"
 
 
-def protocol(traces: Sequence[Trace], *, solver: bool = True) -> str:
-    """What a reader needs to repeat a figure: target, solver with counted evaluations, n, seed, and the worst reference's own error."""
+FULL_OT = "Full OT pairs the shown points themselves: straight by construction, and no field for any other point."
+
+
+def protocol(traces: Sequence[Trace], *, solver: bool = True, reference_error: float | None = None) -> str:
+    """What a reader needs to repeat a figure: target, solver with counted evaluations, n, seed, and the worst reference's own error (the traces' unless given)."""
     scenes = [traced.scene for traced in traces]
 
     def common(values: Iterable[object]) -> str:
@@ -73,9 +76,9 @@ def protocol(traces: Sequence[Trace], *, solver: bool = True) -> str:
     parts = [f"Target {common(s.target for s in scenes)}"]
     if solver:
         parts.append(f"{common(s.solver for s in scenes)} with {common(traced.nfe for traced in traces)} evaluations")
-    worst = max(traced.global_error.reference_error for traced in traces)
+    worst = max(traced.global_error.reference_error for traced in traces) if reference_error is None else reference_error
     parts += [f"n = {common(s.count for s in scenes)}", f"seed {common(s.seed for s in scenes)}", f"reference off by at most {worst:.0e}"]
-    return ", ".join(parts)
+    return ", ".join(parts) + "." + (f" {FULL_OT}" if any(s.coupling == "full-ot" for s in scenes) else "")
 
 
 def _note(drawn: Figure, text: str, width: int) -> None:
@@ -88,9 +91,9 @@ def _line(index: int) -> dict[str, Any]:
 
 
 def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]]]) -> Figure:
-    """Global truncation error (RMSE) over counted evaluations, one panel for each title. Scenes without error are named and not drawn."""
+    """Global truncation error over counted evaluations, median and RMSE, one panel for each title. Scenes without error are named and not drawn."""
     with mpl.rc_context(STYLE):
-        drawn, axes = figure(4.4 * len(panels), 3.9, 1, len(panels), sharey=True)
+        drawn, axes = figure(4.4 * len(panels), 4.3, 1, len(panels), sharey=True)
         for ax, (title, ladders) in zip(axes[0], panels, strict=True):
             exact = []
             for i, (traced, ladder) in enumerate(ladders):
@@ -98,15 +101,26 @@ def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]
                     exact.append(short(traced.scene))
                     continue
                 order = "no clean order" if ladder.order is None else f"order {ladder.order:.2f}"
-                ax.loglog(ladder.nfe, ladder.rmse, **_line(i), label=f"{short(traced.scene)} ({order})")
+                ax.loglog(ladder.nfe, ladder.median, **_line(i), label=f"{short(traced.scene)} ({order})")
+                ax.loglog(ladder.nfe, ladder.rmse, color=LINE_STYLES[i % len(LINE_STYLES)][0], linewidth=0.6, alpha=0.7)
             if exact:
                 ax.plot([], [], " ", label=f"no error at any NFE: {'; '.join(exact)}")
             evaluations_axis(ax, ladders[0][1].nfe)
             ax.set_title(title)
             ax.grid(axis="y", color="#dddddd", linewidth=0.5)
-            ax.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.02, -0.18), borderaxespad=0)
-        axes[0][0].set_ylabel("global truncation error (RMSE)")
-        _note(drawn, protocol([traced for _, ladders in panels for traced, _ in ladders], solver=False) + ".", 66 * len(panels))
+            ax.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.02, -0.17), borderaxespad=0)
+        axes[0][0].set_ylabel("global truncation error")
+        every = [pair for _, ladders in panels for pair in ladders]
+        methods = " or ".join(dict.fromkeys(ladder.method for _, ladder in every))
+        worst = max(ladder.reference_error for _, ladder in every)
+        share = max((ladder.reference_error / min(ladder.rmse) for _, ladder in every if max(ladder.rmse) > EXACT), default=0.0)
+        words = protocol([traced for traced, _ in every], solver=False, reference_error=worst)
+        _note(
+            drawn,
+            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in a wrong class hold up. Order: of the median. "
+            f"No reference is off by more than {share:.1%} of its curve's least RMSE. {words}",
+            70 * len(panels),
+        )
     return drawn
 
 
@@ -146,9 +160,7 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
             row[0].set_title(title)
         _note(
             drawn,
-            "Straightness compares couplings under one prior; it does not rank priors. "
-            + protocol([t for _, p in panels for t in p])
-            + ".",
+            "Straightness compares couplings under one prior; it does not rank priors. " + protocol([t for _, p in panels for t in p]),
             150,
         )
     return drawn
@@ -174,9 +186,9 @@ def local_error_and_acceleration(traces: Sequence[Trace]) -> Figure:
         local_axis.set(title="Local truncation error of each step", xlabel="t (0 prior, 1 data)", ylabel="RMSE of one step")
         acceleration_axis.set(title="Acceleration along the exact flow", xlabel="t (0 prior, 1 data)", ylabel="E |du/dt|²", yscale="log")
         local_axis.set_ylim(bottom=0)
-        handles, labels = local_axis.get_legend_handles_labels()
-        drawn.legend(handles, labels, fontsize=8, loc="outside lower left", ncols=2)
-        _note(drawn, protocol(traces) + f"; the field sees the {traces[0].scene.sees}. Without acceleration, no curve.", 140)
+        local_axis.legend(fontsize=8, loc="upper right")
+        sees = " or ".join(dict.fromkeys(traced.scene.sees for traced in traces))
+        _note(drawn, f"The field sees the {sees}. {protocol(traces)} Without acceleration, no curve.", 140)
     return drawn
 
 
@@ -201,9 +213,7 @@ def prior_sweep(scales: Sequence[float], curves: Sequence[tuple[str, Sequence[Tr
         axes[0][0].legend(fontsize=8)
         _note(
             drawn,
-            "Cheap is not accurate. "
-            + protocol([t for _, traces in curves for t in traces])
-            + f"; the field sees the {curves[0][1][0].scene.sees}.",
+            f"Cheap is not accurate. The field sees the {curves[0][1][0].scene.sees}. {protocol([t for _, traces in curves for t in traces])}",
             150,
         )
     return drawn
@@ -220,11 +230,14 @@ def error_shares(traces: Sequence[Trace]) -> Figure:
             found = [(h, getattr(tr.shares, name)) for h, tr in zip(y, traces, strict=True)]
             shown = [(h, v) for h, v in found if v is not None and v > EXACT]
             ax.plot([v for _, v in shown], [h for h, _ in shown], **_line(i) | {"linestyle": "", "markersize": 7}, label=name)
+        for h, tr in zip(y, traces, strict=True):
+            if not any((getattr(tr.shares, name) or 0) > EXACT for name in names):
+                ax.annotate("no error", (0.01, h), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=QUIET)
         ax.set_yticks(y, [f"{short(tr.scene)}; {tr.scene.path}; sees {tr.scene.sees}" for tr in traces])
         ax.set_ylim(-0.6, len(traces) - 0.4)
         ax.set(xscale="log", xlabel="share of the error, data units (estimate: median of end points, others RMSE)")
         ax.grid(axis="both", color="#e5e5e5", linewidth=0.5)
         ax.tick_params(axis="y", length=0)
         drawn.legend(*ax.get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=4)
-        _note(drawn, protocol(traces) + ".", 125)
+        _note(drawn, protocol(traces), 125)
     return drawn

@@ -1,5 +1,6 @@
 """Which scenes each figure compares, and where the pictures go."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 SCALES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PAIRS = 64
+MOST_IN_A_ROW = 4
 
 
 def compared(target: str) -> tuple[Scene, ...]:
@@ -43,18 +45,32 @@ def _traces(scenes: Sequence[Scene], say: Say) -> list[Trace]:
     return made
 
 
+def _rows(scenes: Sequence[Scene]) -> list[list[Scene]]:
+    """Scenes by what their field sees, at most four in a row: more would be too small to read on a page."""
+    rows = []
+    for sees in SEES:
+        own = [s for s in scenes if s.sees == sees]
+        lines = math.ceil(len(own) / MOST_IN_A_ROW)
+        size = math.ceil(len(own) / lines) if lines else 1
+        rows += [own[i : i + size] for i in range(0, len(own), size)]
+    return rows
+
+
+def _row_labels(rows: Sequence[Sequence[Scene]]) -> list[str]:
+    return [f"field sees the {row[0].sees}" for row in rows]
+
+
 def _trajectories(scenes: Sequence[Scene], say: Say) -> Figure:
-    rows = [[s for s in scenes if s.sees == sees] for sees in SEES]
-    return stages.trajectories([_traces(row, say) for row in rows if row], [f"field sees the {row[0].sees}" for row in rows if row])
+    rows = _rows(scenes)
+    return stages.trajectories([_traces(row, say) for row in rows], _row_labels(rows))
 
 
 def _coupling_lines(scenes: Sequence[Scene], say: Say) -> Figure:
-    rows = [[s for s in scenes if s.sees == sees] for sees in SEES]
-    drawn = []
+    rows, drawn = _rows(scenes), []
     for row in rows:
         traced = _traces(row, say)
         drawn.append([(tr, *draw_pairs(tr.world, PAIRS, torch.Generator().manual_seed(tr.scene.seed))) for tr in traced])
-    return stages.coupling_lines([row for row in drawn if row], [f"field sees the {row[0].sees}" for row in rows if row])
+    return stages.coupling_lines(drawn, _row_labels(rows))
 
 
 def _error(scenes: Sequence[Scene], say: Say) -> Figure:

@@ -12,10 +12,13 @@ def prior_label(scene: Scene) -> str:
         return "N(0, I)" if scene.scale == 1 else f"N(0, {scene.scale:g}² I)"
     if scene.prior in ("ring", "mirrored"):
         return f"{scene.prior} prior{scaled}"
-    mean = {0.0: "origin", 1.0: "class mean"}.get(scene.prior_mean, f"{scene.prior_mean:g} × class mean")
     shape = {"none": "I", "full": "full cov."}.get(scene.prior_covariance, f"{scene.prior_covariance} cov.")
-    name = mean if scene.prior == "conditional" else f"{mean}s of {scene.prior_components} groups"
-    return f"{name}, {shape}{scaled}"
+    if scene.prior == "conditional":
+        mean = {0.0: "origin", 1.0: "class mean"}.get(scene.prior_mean, f"{scene.prior_mean:g} × class mean")
+    else:
+        moved = "" if scene.prior_mean == 1 else f", means × {scene.prior_mean:g}"
+        mean = f"{scene.prior_components} Gaussians per class{moved}"
+    return f"{mean}, {shape}{scaled}"
 
 
 def coupling_label(scene: Scene) -> str:

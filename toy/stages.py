@@ -50,7 +50,7 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
 
     foot = (
         "Dashed: prior; solid: target (50 and 90 %). Dark lines lead from where the solver ends to where the exact flow ends (circles). "
-        f"Same seeds everywhere, {TRACES} of n shown. {protocol(every)}."
+        f"Same seeds everywhere, {TRACES} of n shown. {protocol(every)}"
     )
     return _sheet([[panel(traced) for traced in row] for row in rows], row_labels, box, foot)
 
@@ -67,7 +67,7 @@ def coupling_lines(rows: Sequence[Sequence[tuple[Trace, Tensor, Tensor]]], row_l
 
     foot = (
         f"{len(rows[0][0][1])} pairs of each coupling, x_0 open, x_1 filled and coloured by its class; dashed: prior, solid: target (50 and 90 %). "
-        f"Transport cost: mean squared distance. {protocol(every, solver=False)}."
+        f"Transport cost: mean squared distance. {protocol(every, solver=False)}"
     )
     return _sheet([[panel(*cell) for cell in row] for row in rows], row_labels, box, foot)
 

@@ -14,7 +14,7 @@ from lab.measures import ErrorSummary, Ladder, LocalError, Reference
 from lab.optimal_transport import squared_cost
 from toy.blocks import PairedField
 from toy.scene import Scene
-from toy.world import FLOOR_STREAM, TARGET_STREAM, Particles, World, draw_data, particles, world
+from toy.world import FLOOR_STREAM, TARGET_STREAM, Particles, World, draw_data, draw_data_like_ends, particles, world
 
 DRAWN_TIMES = 33  # states that an adaptive solver, whose own steps are no choice of ours, reports for drawing
 W2_MOST = (
@@ -39,8 +39,10 @@ class TransportCost:
 
 @dataclass(frozen=True)
 class DistributionError:
-    """Exact W2 of the solver's end points to fresh data, and between two fresh draws of data (the floor), all stratified, with n points each.
+    """Exact W2 of the solver's end points to fresh data, stratified by component, and of other data to the same (the floor); n points each.
 
+    The floor's data are as random as the end points of an exact flow (`toy.world.draw_data_like_ends`): of equal classes where the prior or the field knows the class, left to
+    chance elsewhere. Below the floor, differences mean nothing.
     Per class where the field sees it: the root of the class-weighted mean of squares.
     """
 
@@ -226,7 +228,8 @@ def _w2(made: World, shown: Particles, ends: Float[Tensor, "n 2"], stream: int) 
     """Exact W2 of end points to fresh data, with the floor. Where the field sees the class: root of the class-weighted mean of squares."""
     count = min(len(ends), W2_MOST)
     condition = shown.condition[:count]
-    data, other = (draw_data(made.target, condition, made.scene.seed, s) for s in (stream, FLOOR_STREAM))
+    data = draw_data(made.target, condition, made.scene.seed, stream)
+    other = draw_data_like_ends(made, condition, made.scene.seed, FLOOR_STREAM)
     groups = [torch.nonzero(condition == c)[:, 0] for c in condition.unique()] if made.sees_class else [torch.arange(count)]
 
     def distance(points: Tensor) -> float:
@@ -261,7 +264,7 @@ def _start_share(made: World, shown: Particles, exact: Reference) -> float | Non
         plain = measures.exact_flow_in_angle(velocity, path.start(x_0), times, told, path).end
     else:
         x_0, told, plain = shown.x_0, made.condition(shown), exact.trajectory.end
-        x_1 = draw_data(made.target, shown.condition, made.scene.seed, TARGET_STREAM)
+        x_1 = draw_data(made.target, shown.condition, made.scene.seed, TARGET_STREAM, stratified=False)  # not in step with x_0's components
     zero = torch.zeros(1, dtype=torch.float64)
     lawful = measures.exact_flow_in_angle(velocity, path.alpha(zero) * x_1 + path.sigma(zero) * x_0, times, told, path).end
     return float(measures.distance(plain, lawful).square().mean().sqrt())

@@ -19,11 +19,8 @@ from toy.mixtures import Mixture
 from toy.priors import prior_mixture
 from toy.scene import CUSTOM, Scene
 
-SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM = (
-    0,
-    1,
-    2,
-)  # independent normal numbers for x_0, for paired or compared data, and for a second draw of data
+# Independent normal numbers for x_0, for paired or compared data, and for a second draw of data; CHANCE apart, the uniform numbers of each.
+SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM, CHANCE = 0, 1, 2, 100
 # A fit is of the coupling alone: with these at their defaults, scenes that share it are one scene.
 NOT_IN_A_FIT: dict[str, Any] = {
     name: getattr(Scene(), name) for name in ("path", "sigma_min", "degree", "solver", "grid", "nfe", "tolerance", "count")
@@ -156,10 +153,32 @@ def draw_particles(source: Mixture, target: Mixture, conditional: bool, count: i
     return Particles(source.from_normals(normals, component), condition, component)
 
 
-def draw_data(target: Mixture, condition: Int[Tensor, " n"], seed: int, stream: int) -> Float[Tensor, "n 2"]:
-    """Fresh data of the given classes, stratified by component within each class."""
+def draw_data(
+    target: Mixture, condition: Int[Tensor, " n"], seed: int, stream: int, *, stratified: bool = True
+) -> Float[Tensor, "n 2"]:
+    """Fresh data of the given classes; components within each class by `schedule`, or independent draws."""
     component = torch.zeros_like(condition)
+    chance = random.uniforms(seed, torch.arange(len(condition)), 1, stream + CHANCE)[:, 0]
     for c in range(target.class_count):
         rows = torch.nonzero(condition == c)[:, 0]
-        component[rows] = schedule(target.weights * (target.classes == c) / target.class_weights[c], len(rows))
+        within = target.weights * (target.classes == c) / target.class_weights[c]
+        component[rows] = schedule(within, len(rows)) if stratified else _drawn(within, chance[rows])
     return target.from_normals(random.normals(seed, torch.arange(len(condition)), 2, stream=stream), component)
+
+
+def draw_data_like_ends(made: World, condition: Int[Tensor, " n"], seed: int, stream: int) -> Float[Tensor, "n 2"]:
+    """Data about as random as the end points of an exact flow: stratified by class where the prior or the field knows it, else left to chance, as components are.
+
+    A Gaussian x_0 does not tell where it will end: end points fall into the target's components as independent draws do, and 2,000 of them miss the weights by more than
+    W2 forgives. Where x_0 is stratified by components of its own, end points are less random than this.
+    """
+    if not (is_conditional(made.scene) or made.sees_class):
+        chance = random.uniforms(seed, torch.arange(len(condition)), 1, stream + 2 * CHANCE)[:, 0]
+        condition = _drawn(made.target.class_weights, chance)
+    return draw_data(made.target, condition, seed, stream, stratified=False)
+
+
+def _drawn(weights: Float[Tensor, " k"], chance: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Independent draws from the weights by uniform numbers; none of weight zero."""
+    present = torch.nonzero(weights > 0)[:, 0]
+    return present[torch.searchsorted(weights[present].cumsum(0), chance.contiguous()).clamp(max=len(present) - 1)]

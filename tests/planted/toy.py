@@ -81,4 +81,34 @@ FAULTS: tuple[Fault, ...] = (
         "if conditional else weights, len(rows))",
         "tests/toy/test_trace.py::test_a_conditional_priors_components_are_stratified_within_each_class",
     ),
+    Fault(
+        "toy/world.py",
+        "condition = _drawn(made.target.class_weights, chance)",
+        "condition = schedule(made.target.class_weights, len(chance))",
+        "tests/toy/test_trace.py::test_over_ten_seeds_end_points_of_an_accurate_solver_are_at_the_floor",
+    ),
+    Fault(
+        "toy/fitted.py",
+        "cross[every, every] = fit.covariances[:, :2, 2:]",
+        "cross[every, every] = fit.covariances[:, 2:, :2]",
+        "tests/toy/test_fitted.py::test_one_gaussian_of_pairs_has_their_moments",
+    ),
+    Fault(
+        "toy/pair_mixtures.py",
+        "scale[:, None] * fit.covariances * scale, g",
+        "scale[:, None] * fit.covariances, g",
+        "tests/toy/test_fitted.py::test_the_margins_of_the_fit_are_the_prior_and_the_target",
+    ),
+    Fault(
+        "toy/sampled_pairs.py",
+        "found[start : start + size] = start + index",
+        "found[start : start + size] = index",
+        "tests/toy/test_pairs.py::test_each_batch_is_paired_at_scipys_optimum",
+    ),
+    Fault(
+        "toy/drawn_pairs.py",
+        "gain = torch.linalg.solve(made.source.covariances[j], made.cross[j, k]).mT",
+        "gain = torch.linalg.solve(made.source.covariances[j], made.cross[j, k])[..., :1, :].mT @ torch.ones(1, 2, dtype=torch.float64)",
+        "tests/toy/test_pairs.py::test_pairs_of_component_transport_have_its_cross_covariance",
+    ),
 )

@@ -122,8 +122,11 @@ def test_bad_input_ends_in_one_line_and_status_2(capsys, tmp_path: Path, argumen
     assert words in lines[0]
 
 
-@pytest.mark.parametrize("kind", ["trajectories", "error", "straightness", "local-error"])
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [("trajectories", e) for e in ("png", "svg", "pdf")]
+    + [(k, "svg") for k in ("coupling-lines", "error", "straightness", "local-error", "shares")],
+)
 def test_figures_are_written_whole_and_the_same_again(capsys, tmp_path: Path, kind, ending):
     first, second = (tmp_path / f"{i}.{ending}" for i in (1, 2))
     for out in (first, second):

@@ -234,6 +234,19 @@ def test_w2_of_an_accurate_solver_is_near_the_floor_and_of_a_rough_one_is_not():
     assert rough.value > fine.value
 
 
+@pytest.mark.parametrize(
+    "scene",
+    [Scene(), Scene(sees="class", target="bimodal")],
+    ids=lambda s: f"{s.target}-{s.prior}-{s.sees}",
+)
+def test_over_ten_seeds_end_points_of_an_accurate_solver_are_at_the_floor(scene):
+    """W2 above the floor, mean over ten seeds at n = 300: within three standard errors. A floor of data stratified beyond what x_0 is would lie far below."""
+    differences = torch.tensor(
+        [w2.value - w2.floor for w2 in (trace(replace(scene, solver="rk4", nfe=32, count=300, seed=s)).w2 for s in range(10))]
+    )
+    assert abs(float(differences.mean())) < 3 * float(differences.std()) / 10**0.5
+
+
 def test_the_ladder_of_a_scene_falls_and_adaptive_solvers_have_none():
     ladder = nfe_ladder(trace(Scene(prior="conditional", sees="class", count=300, nfe=64)))
     assert all(a > b for a, b in zip(ladder.rmse, ladder.rmse[1:], strict=False))
