@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 from lab import random
+from tests.bench.random import BAR, best
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,11 @@ def test_the_numbers_are_normal_and_uncorrelated():
     bound = 5 / math.sqrt(z.numel())
     assert abs((z[:, 1:] * z[:, :-1]).mean()) < bound * 1.01
     assert abs((z[1:] * z[:-1]).mean()) < bound * 1.01
+
+
+def test_half_a_million_numbers_take_well_under_the_bar():
+    """2,048 x 256 on one core; the bar is 100 ms, this fails at twice that."""
+    assert best(5)[0] < 2 * BAR
 
 
 def test_a_permutation_is_one():
