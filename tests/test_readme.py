@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from tests.faults import ROOT
+from toy import gallery
 from toy.commands import main
 from toy.scene import Scene
 from toy.trace import trace
@@ -40,6 +41,19 @@ def test_every_command_of_the_readme_is_one(command: str, capsys: pytest.Capture
     quick = ["--count", "64"] if arguments[0] == "measure" else ["--help"]
     assert main([*arguments, *quick]) == 0
     assert capsys.readouterr().out
+
+
+def test_the_command_under_each_figure_is_the_one_that_draws_it():
+    """Kind, what the field sees, target and scenes of `toy.gallery.README`, which `make figures` draws."""
+    shown = re.findall(r"!\[[^\]]*\]\(assets/figures/([^)]+)\)", README)
+    assert sorted(shown) == sorted(gallery.README)
+    for name, (kind, sees, target, queries) in gallery.README.items():
+        options = [
+            *(["--target", target] if target != "ring-strips" else []),
+            *(["--sees", sees] if sees != "position" else []),
+            *(["--scene", *queries] if queries else []),
+        ]
+        assert " ".join(["python", "-m", "toy", "figure", kind, *options, "--out", f"assets/figures/{name}"]) in COMMANDS
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say, targ
 
 
 README: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
-    "hero.png": ("trajectories", "position", "ring-strips", ("", "prior=conditional", "coupling=full-ot")),
+    "hero.png": ("trajectories", "position", "ring-strips", ("prior=gaussian", "prior=conditional", "coupling=full-ot")),
     "trajectories.png": ("trajectories", "both", "ring-strips", ()),
     "trajectories-moons.png": ("trajectories", "both", "moons", ()),
     "coupling-lines.png": ("coupling-lines", "position", "ring-strips", ()),
