@@ -1,5 +1,10 @@
-"""Couplings: which noise x_0 goes with which datum x_1 in a batch. Each is called as coupling(x_0, x_1, condition=None, generator=None) -> Pairs."""
+"""Couplings: which noise x_0 goes with which datum x_1 in a batch. Each is called as coupling(x_0, x_1, condition=None, generator=None) -> Pairs.
 
+All keep the order of the data and choose noises, but Semidiscrete, which keeps the order of the noises and chooses data. Pairs that a model made are in lab.stored_pairs,
+noises that stay with their data from epoch to epoch in lab.assignment.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,11 +12,28 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from lab.optimal_transport import assign, squared_cost
+from lab.semidiscrete import chi_squared, fit_potentials, nearest
+from lab.sinkhorn import NotConverged, SinkhornPlan, sinkhorn_plan
+
+__all__ = [
+    "BatchOT",
+    "ConditionalOT",
+    "Independent",
+    "NotConverged",
+    "Pairs",
+    "PerClassOT",
+    "Semidiscrete",
+    "Sinkhorn",
+    "SinkhornPlan",
+    "sinkhorn_plan",
+]
+
+Prior = Callable[[Tensor, Tensor | None], Tensor]  # prior(normal numbers, condition) -> x_0, such as the from_normals of a prior
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Paired batch: x_1 and condition as given, x_0 = the given x_0[index]."""
+    """Paired batch: condition as given, x_0 = the given x_0[index], and x_1 as given, except where the coupling itself chose the data (Semidiscrete)."""
 
     x_0: Float[Tensor, "b *shape"]
     x_1: Float[Tensor, "b *shape"]
@@ -92,3 +114,128 @@ class ConditionalOT:
             condition.reshape(len(condition), -1), condition.reshape(len(condition), -1)
         )
         return _paired(x_0, x_1, condition, assign(cost))
+
+
+@dataclass(frozen=True)
+class Sinkhorn:
+    """Entropic optimal transport within the batch, blind to the condition like BatchOT: each datum draws its noise from its row of the plan.
+
+    Every datum occurs once. A noise may occur several times or not at all; over the draws each occurs once in expectation, to within the plan's marginal error, so the
+    noise's law is exact in expectation. epsilon (in standard deviations of the cost, or absolute), tolerance and max_iterations are those of sinkhorn_plan: towards 0
+    this is BatchOT, far above 1 noises drawn with replacement. Needs generator=. Raises NotConverged rather than pair by a plan that misses its marginals.
+    Source: Tong et al. 2024 (SB-CFM); Zhang et al. 2025.
+    """
+
+    epsilon: float = 0.05
+    relative: bool = True
+    tolerance: float = 1e-4
+    max_iterations: int = 10_000
+
+    def plan(self, x_0: Float[Tensor, "b *shape"], x_1: Float[Tensor, "b *shape"]) -> SinkhornPlan:
+        """The plan that pairs are drawn from: rows are data, columns noises, the cost |x_1 - x_0|^2."""
+        return sinkhorn_plan(
+            squared_cost(x_1, x_0), self.epsilon, relative=self.relative, tolerance=self.tolerance, max_iterations=self.max_iterations
+        )
+
+    def __call__(self, x_0: Tensor, x_1: Tensor, condition: Tensor | None = None, generator: torch.Generator | None = None) -> Pairs:
+        _check(x_0, x_1, condition)
+        if generator is None:
+            raise ValueError("Sinkhorn draws its pairs and needs generator=, a torch.Generator")
+        rows = self.plan(x_0, x_1).plan.to(generator.device)
+        index = torch.multinomial(rows, 1, generator=generator)[:, 0].to(x_1.device)
+        return _paired(x_0, x_1, condition, index)
+
+
+@dataclass(frozen=True)
+class Semidiscrete:
+    """Optimal transport from the prior itself to a fixed data set: each fresh noise x_0 takes the datum argmin_j |x_0 - y_j|^2 - g_j.
+
+    Here x_0 keeps its order (index is 0 to B - 1) and x_1 is chosen from `data`: a noise knows its datum, but a datum has no noise until one falls into its cell, so no
+    batch of data could be paired without leaving noises out. The noise's law is thus exact, fitted or not; the data's is uniform as far as chi_squared is 0. In a
+    training loop it stands where the others do: x_1 may be passed, must have the shape of x_0 and is replaced. For data that do not fit in memory, `choose` gives
+    the data's numbers alone.
+
+    With classes, potentials are fitted and data chosen within a class: condition=, one class per noise, is kept, and p(x_0 | condition) is what the batch has, the
+    prior. Without classes the coupling is blind, and a condition is refused. Source: Mousavi-Hosseini et al. 2025 (SD-FM, arXiv 2509.25519), epsilon = 0.
+    """
+
+    data: Float[Tensor, "n *shape"]
+    potentials: Float[Tensor, " n"]
+    classes: Int[Tensor, " n"] | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        data: Float[Tensor, "n *shape"],
+        *,
+        generator: torch.Generator,
+        classes: Int[Tensor, " n"] | None = None,
+        prior: Prior | None = None,
+        steps: int = 4000,
+        batch: int = 256,
+    ) -> "Semidiscrete":
+        """The coupling of prior(normal numbers, condition), N(0, I) if None, with `data`: `steps` gradient steps on `batch` fresh noises, for every class.
+
+        Look at chi_squared afterwards; above .05 fit with more steps. Raises ValueError as fit_potentials does, and where classes are not one per datum.
+        """
+        if classes is not None and len(classes) != len(data):
+            raise ValueError(f"classes has {len(classes)} entries for {len(data)} data")
+        coupling = cls(data, torch.zeros(len(data), dtype=data.dtype, device=data.device), classes)
+        for c, rows in coupling._cells():
+
+            def draw(count: int, c: Tensor | None = c) -> Tensor:
+                return coupling._noise(count, c, prior, generator)
+
+            coupling.potentials[rows] = fit_potentials(data[rows].flatten(1), draw, steps, batch)
+        return coupling
+
+    def choose(self, x_0: Float[Tensor, "b *shape"], condition: Int[Tensor, " b"] | None = None) -> Int[Tensor, " b"]:
+        """The number (0 to n - 1) of the datum that each noise takes, among those of its class where there are classes."""
+        if x_0.shape[1:] != self.data.shape[1:]:
+            raise ValueError(f"x_0 holds points of shape {tuple(x_0.shape[1:])}, the fitted data {tuple(self.data.shape[1:])}")
+        if (condition is None) != (self.classes is None):
+            raise ValueError(
+                "Semidiscrete fitted with classes= needs condition=, one class per noise"
+                if condition is None
+                else "condition= needs a Semidiscrete fitted with classes=; this one is blind to them"
+            )
+        if condition is not None and len(condition) != len(x_0):
+            raise ValueError(f"condition has {len(condition)} entries for {len(x_0)} noises x_0")
+        index = torch.full((len(x_0),), -1, device=x_0.device)
+        for c, rows in self._cells():
+            mine = slice(None) if condition is None else torch.nonzero(condition == c)[:, 0]
+            if len(index[mine]):
+                index[mine] = rows[nearest(x_0[mine].flatten(1).to(self.data.dtype), self.data[rows].flatten(1), self.potentials[rows])]
+        if condition is not None and bool((index < 0).any()):
+            raise ValueError(f"condition={int(condition[index < 0][0])} is not among the fitted classes")
+        return index
+
+    def __call__(
+        self,
+        x_0: Float[Tensor, "b *shape"],
+        x_1: Float[Tensor, "k *shape"] | None = None,
+        condition: Int[Tensor, " b"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Pairs:
+        _check(x_0, x_0 if x_1 is None else x_1, condition)
+        return Pairs(x_0, self.data[self.choose(x_0, condition)], condition, torch.arange(len(x_0), device=x_0.device))
+
+    def chi_squared(self, draws: int, *, generator: torch.Generator, prior: Prior | None = None) -> Float[Tensor, " classes"]:
+        """How unevenly `draws` fresh noises hit the data of each class, in rising order of class (one number without classes): see lab.semidiscrete.chi_squared."""
+        found = []
+        for c, rows in self._cells():
+            noise = self._noise(draws, c, prior, generator)
+            chosen = nearest(noise, self.data[rows].flatten(1), self.potentials[rows])
+            found.append(chi_squared(torch.bincount(chosen, minlength=len(rows))))
+        return torch.tensor(found, dtype=torch.float64)
+
+    def _cells(self) -> list[tuple[Tensor | None, Tensor]]:
+        """(class, the numbers of its data) for every class; (None, all numbers) without classes."""
+        if self.classes is None:
+            return [(None, torch.arange(len(self.data), device=self.data.device))]
+        return [(c, torch.nonzero(self.classes == c)[:, 0]) for c in self.classes.unique()]
+
+    def _noise(self, count: int, c: Tensor | None, prior: Prior | None, generator: torch.Generator) -> Tensor:
+        z = torch.randn(count, *self.data.shape[1:], generator=generator, device=generator.device, dtype=self.data.dtype)
+        z = z.to(self.data.device)
+        return (z if prior is None else prior(z, None if c is None else c.expand(count))).flatten(1).to(self.data.dtype)

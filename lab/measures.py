@@ -238,7 +238,7 @@ def straightness(trajectory: Trajectory, velocity: Field, condition: Any = None)
     _needs_three(trajectory, "straightness")
     chord = (trajectory.x[-1] - trajectory.x[0]).flatten(1) / (trajectory.t[-1] - trajectory.t[0])
     departure = (slopes(trajectory, velocity, condition) - chord).square().sum(-1)
-    return torch.trapezoid(departure, trajectory.t.to(departure.dtype), dim=0)
+    return torch.trapezoid(departure, trajectory.t.to(departure.dtype), dim=0).abs()  # times fall where the flow is followed backwards
 
 
 def acceleration_along(trajectory: Trajectory, velocity: Field, condition: Any = None) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:

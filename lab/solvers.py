@@ -5,7 +5,7 @@ How to choose: at a budget of a few evaluations `heun` or `midpoint` usually bea
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -157,8 +157,9 @@ def fixed_times(
 def fixed_step(velocity: Counted, x: Tensor, times: list[float], method: str, condition: Any, path: Path) -> list[Tensor]:
     """States at all times. Times are Python floats, made tensors once for the whole run: a step costs little but its evaluations."""
     states = [x]
-    at = clock(x)
     tableau = TABLEAUS.get(method)
+    nodes = tableau.nodes if tableau is not None else (0,)
+    at = clock(x, [stage_time(t, node, later - t) for t, later in itertools.pairwise(times) for node in nodes])
     before: tuple[Tensor, float] | None = None
     for t, later in itertools.pairwise(times):
         if tableau is not None:
@@ -181,12 +182,16 @@ def step(tableau: Tableau, velocity: Field, x: Tensor, t: float, h: float, condi
         for weight, slope in zip(row, slopes, strict=True):
             if weight:
                 inner = torch.add(inner, slope, alpha=weight * h)
-        # Rounding must not carry the last stage past the end of [0, 1].
-        slopes.append(velocity(inner, at(min(max(t + node * h, 0.0), 1.0)), condition))
+        slopes.append(velocity(inner, at(stage_time(t, node, h)), condition))
     for weight, slope in zip(tableau.weights, slopes, strict=True):
         if weight:
             x = torch.add(x, slope, alpha=weight * h)
     return x
+
+
+def stage_time(t: float, node: float, h: float) -> float:
+    """t + node h; rounding must not carry the last stage past the end of [0, 1]."""
+    return min(max(t + node * h, 0.0), 1.0)
 
 
 def adams_bashforth(x: Tensor, slope: Tensor, h: float, before: tuple[Tensor, float] | None) -> Tensor:
@@ -204,11 +209,16 @@ def ddim_step(velocity: Counted, x: Tensor, t: float, later: float, condition: A
     return float(path.alpha(time)) * data + float(path.sigma(time)) * source
 
 
-def clock(x: Tensor) -> Callable[[float], Tensor]:
-    """Turns a time into the (B,) tensor that a field expects: one number, expanded, in x's precision (float32 at least)."""
+def clock(x: Tensor, times: Sequence[float] = ()) -> Callable[[float], Tensor]:
+    """Turns a time into the (B,) tensor that a field expects: one number, expanded, in x's precision (float32 at least).
+
+    The tensors of `times` are made all at once: one by one they would cost more than a stage's own arithmetic (tests/bench/solvers.py), and on a GPU a transfer each.
+    """
     dtype = torch.promote_types(x.dtype, torch.float32)
+    ready = dict(zip(times, torch.tensor(times, dtype=dtype, device=x.device)[:, None].expand(-1, x.shape[0]).unbind(), strict=True))
 
     def at(t: float) -> Tensor:
-        return torch.full((), t, dtype=dtype, device=x.device).expand(x.shape[0])
+        known = ready.get(t)
+        return torch.full((), t, dtype=dtype, device=x.device).expand(x.shape[0]) if known is None else known
 
     return at

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from toy.learning_options import LEARNING_CONTROLS, LearningOptions
 from toy.scene import CONTROLS, CUSTOM, Scene
 
 BAD_INPUT = 2
@@ -89,6 +90,36 @@ class Figure:
             draw(self.kind, self.out, self.sees, self.scene, _say, self.target)
 
 
+def _learning_option(f: Field) -> tuple[str, Any, Field]:
+    control = LEARNING_CONTROLS[f.name]
+    choices = ", ".join(getattr(control, "values", ()))
+    return f.name, Annotated[f.type, tyro.conf.arg(help=f"{control.about}{f': {choices}' if choices else ''}")], field(default=f.default)
+
+
+LearningFlags: Any = make_dataclass("LearningFlags", [_learning_option(f) for f in fields(LearningOptions)], frozen=True)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train small networks on one scene and measure them: loss by time against its floor, field error against the exact field, where particles end."""
+
+    scene: Annotated[SceneOptions, tyro.conf.arg(name="")] = SceneOptions()  # pyright: ignore[reportInvalidTypeForm]  # made from Scene's own fields
+    files: Annotated[Files, tyro.conf.arg(name="")] = Files()
+    learning: Annotated[LearningFlags, tyro.conf.arg(name="")] = LearningFlags()  # pyright: ignore[reportInvalidTypeForm]  # from LearningOptions' fields
+    out: Path | None = None
+    """File ending in .npz to write the first network's velocity into, on a grid of 64 x 64 points and 32 times (one for each class that it is told)."""
+    json: bool = False
+    """Print one JSON object."""
+
+    def run(self) -> None:
+        from toy.learning_report import summary, table
+        from toy.learning_run import run
+
+        options = LearningOptions(**{f.name: getattr(self.learning, f.name) for f in fields(self.learning)})
+        learned, reports = run(_scene(self.scene, self.files), options, _say, self.out)
+        print(json.dumps(summary(learned, reports)) if self.json else table(learned, reports))
+
+
 def _scene(options: Any, files: Files) -> Scene:
     """The scene that the options name, its target read from a file where one is given."""
     values = {f.name: getattr(options, f.name) for f in fields(options)}
@@ -129,7 +160,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with contextlib.redirect_stderr(complaint):
             command = tyro.cli(
-                Measure | Figure,  # pyright: ignore[reportArgumentType]  # tyro reads unions of dataclasses as subcommands
+                Measure | Figure | Train,  # pyright: ignore[reportArgumentType]  # tyro reads unions of dataclasses as subcommands
                 args=list(arguments),
                 prog="python -m toy",
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),

@@ -1,6 +1,7 @@
 """Words for scenes and tables for traces."""
 
 from lab.measures import NO_ORDER, Ladder
+from lab.solvers import ADAPTIVE
 from toy.scene import Scene
 from toy.trace import Trace
 
@@ -40,14 +41,16 @@ def short(scene: Scene) -> str:
 
 def describe(scene: Scene) -> str:
     """A scene in one line: target, what the field sees, prior, coupling, path, solver."""
-    parts = [scene.target, f"sees {scene.sees}", short(scene), scene.path, f"{scene.solver} {scene.nfe}"]
+    budget = f"tolerance {scene.tolerance:g}" if scene.solver in ADAPTIVE else str(scene.nfe)
+    grid = "" if scene.grid == "uniform" or scene.solver in ADAPTIVE else f" on the {scene.grid} grid"
+    parts = [scene.target, f"sees {scene.sees}", short(scene), scene.path, f"{scene.solver} {budget}{grid}"]
     return "; ".join(parts)
 
 
 def table(traced: Trace) -> str:
     """The measures of a trace for reading: one line each, with its meaning."""
     error, cost, w2 = traced.global_error, traced.transport_cost, traced.w2
-    efficiency = "not shown: displacement under 5 % of the spread" if traced.path_efficiency is None else f"{traced.path_efficiency:.3f}"
+    still = traced.path_efficiency is None
     rows = [
         ("function evaluations", f"{traced.nfe}", "counted at the field"),
         (
@@ -68,7 +71,11 @@ def table(traced: Trace) -> str:
     rows += [
         ("straightness", f"{traced.straightness:.4g}", "0 is straight; compares couplings, not priors"),
         ("acceleration", f"{traced.acceleration:.4g}", "what Euler's error follows"),
-        ("path efficiency", efficiency, "displacement over length"),
+        (
+            "path efficiency",
+            "-" if still else f"{traced.path_efficiency:.3f}",
+            "not shown: displacement under 5 % of the target's spread" if still else "displacement over length",
+        ),
         ("transport cost, coupling", f"{cost.coupling:.4g}", "mean squared distance of the pairs"),
         ("transport cost, flow", f"{cost.flow:.4g}", "of the exact flow's ends; cheap is not accurate"),
         ("W2 to the target", f"{w2.value:.4g}", f"floor {w2.floor:.3g}, n = {w2.n}"),

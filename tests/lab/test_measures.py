@@ -11,6 +11,7 @@ from lab import measures
 from lab.distances import (
     frechet_distance,
     kernel_distance,
+    mmd2,
     one_nn_accuracy,
     precision_recall,
     sample_frechet_distance,
@@ -64,10 +65,67 @@ def test_matched_gaussians_have_their_closed_form_straightness_and_length():
     length = flow.x.diff(dim=0).norm(dim=-1).sum(0)
     assert ((length / x_0.norm(dim=1)) - (2 - math.sqrt(2))).abs().max() < 1e-5
     assert measures.path_efficiency(flow, spread=1.0) is None
-    # s'' = 1 / s^3, so the acceleration is E|x_0|^2 times the integral of s^-6 dt = 1 + 3 pi / 4 ... checked by quadrature
-    t = torch.linspace(0, 1, 200_001, dtype=torch.float64)
-    integral = float(torch.trapezoid(((1 - t) ** 2 + t**2) ** -3, t))
-    assert abs(measures.acceleration(flow, in_and_out) / (float(squared.mean()) * integral) - 1) < 1e-4
+    # s'' = 1 / s^3, so the acceleration is E|x_0|^2 times the integral of s^-6 dt = 2 + 3 pi / 4.
+    assert measures.acceleration(flow, in_and_out) == pytest.approx(float(squared.mean()) * (2 + 0.75 * math.pi), rel=1e-4)
+
+
+OMEGA = 2.0
+
+
+def rotation(x, t, condition=None):
+    """dx/dt = omega J x: circles about the origin at constant speed."""
+    return OMEGA * torch.stack((-x[:, 1], x[:, 0]), dim=1)
+
+
+@pytest.mark.parametrize("shape", [(30, 2), (10, 2, 3)])
+def test_a_rotation_has_its_closed_form_bending_acceleration_and_efficiency(shape):
+    """An arc of angle w = 2: chord 2 sin(w/2)|x|, length w |x|, |du/dt| = w^2 |x|, and the integral of |u - chord|^2 is w^2 |x|^2 - chord^2."""
+    x_0 = normal(*shape)
+    squared = x_0.flatten(1).square().sum(1)
+    flow = measures.reference(rotation, x_0, steps=1024).trajectory
+    chord = 2 * math.sin(OMEGA / 2)
+    bending = measures.straightness(flow, rotation)
+    torch.testing.assert_close(bending, (OMEGA**2 - chord**2) * squared, rtol=1e-5, atol=0)
+    assert measures.acceleration(flow, rotation) == pytest.approx(OMEGA**4 * float(squared.mean()), rel=1e-5)
+    middles, along = measures.acceleration_along(flow, rotation)
+    torch.testing.assert_close(along, torch.full_like(along, OMEGA**4 * float(squared.mean())), rtol=1e-5, atol=0)
+    assert float(middles[0]) == pytest.approx(0.5 / 1024)
+    assert measures.path_efficiency(flow) == pytest.approx(chord / OMEGA, rel=1e-5)
+    assert measures.transport_cost(x_0, flow.end) == pytest.approx(chord**2 * float(squared.mean()), rel=1e-9)
+    back = solve(rotation, flow.end, method="rk4", grid=flow.t.flip(0))  # the same curve the other way round
+    torch.testing.assert_close(measures.straightness(back, rotation), bending, rtol=1e-6, atol=0)
+    assert measures.acceleration(back, rotation) == pytest.approx(measures.acceleration(flow, rotation), rel=1e-6)
+
+
+def test_acceleration_is_what_eulers_error_follows():
+    """Euler's global error on a field of constant acceleration a, u = u_0 + a t: the whole of it is |a| h / 2 at the end, and acceleration is |a|^2."""
+    a = torch.tensor([3.0, -4.0], dtype=torch.float64)
+
+    def falling(x, t, condition=None):
+        return a * t[:, None] + 0 * x
+
+    x_0 = normal(20, 2)
+    exact = measures.reference(falling, x_0)
+    assert measures.acceleration(exact.trajectory, falling) == pytest.approx(25, rel=1e-12)
+    assert float(measures.straightness(exact.trajectory, falling).max()) == pytest.approx(25 / 12, rel=1e-3)  # |a|^2 var(t), trapezoidal
+    for steps in (1, 4, 10):
+        error = measures.global_error(solve(falling, x_0, method="euler", nfe=steps).end, exact)
+        assert (error.rmse, error.median, error.max) == pytest.approx((2.5 / steps,) * 3, rel=1e-9)
+
+
+def test_path_efficiency_is_not_shown_below_a_twentieth_of_the_spread():
+    """The straight flow moves by 3 sqrt 2 = 4.243: shown up to a spread of 84.85."""
+    flow = measures.reference(straight, normal(10, 2)).trajectory
+    assert measures.path_efficiency(flow, spread=84.8) == pytest.approx(1)
+    assert measures.path_efficiency(flow, spread=84.9) is None
+    assert measures.path_efficiency(measures.reference(lambda x, t, condition=None: 0 * x, normal(10, 2)).trajectory) is None
+
+
+def test_costs_of_coupling_and_flow_differ():
+    """Two independent N(0, I): E|x_1 - x_0|^2 = 2 d = 4 (variance 8 d = 16, four standard errors), and the flow moves nothing in the end."""
+    x_0, x_1 = normal(4000, 2), normal(4000, 2, seed=1)
+    assert abs(measures.transport_cost(x_0, x_1) - 4) < 4 * math.sqrt(16 / 4000)
+    assert measures.transport_cost(x_0[:50], measures.reference(in_and_out, x_0[:50], steps=256).trajectory.end) < 1e-9
 
 
 def test_global_error_of_euler_on_decay_is_known():
@@ -212,6 +270,43 @@ def test_kernel_distance_is_unbiased():
     assert kernel_distance(normal(200, 4), 1 + normal(200, 4, seed=1)) > 10 * standard_error
 
 
+def test_kernel_distance_of_two_gaussians_is_the_difference_of_their_moments():
+    """In one dimension 3 (m_1 - m_1')^2 + 3 (m_2 - m_2')^2 + (m_3 - m_3')^2 of raw moments: N(0, 1), N(1, 1) have 0, 1, 0 and 1, 2, 4: 22."""
+    values = torch.tensor([kernel_distance(normal(100, 1, seed=2 * i), 1 + normal(100, 1, seed=2 * i + 1)) for i in range(300)])
+    assert abs(float(values.mean()) - 22) < 4 * float(values.std()) / math.sqrt(300)
+
+
+def gaussian_mmd2(gap: float, variance_x: float, variance_y: float, bandwidth: float, dimension: int) -> float:
+    """E k over N(0, a I), N(gap e_1, b I): (h^2 / (h^2 + a + b))^(d/2) exp(-gap^2 / (2 (h^2 + a + b))) for each of the three terms."""
+
+    def term(total: float, distance: float) -> float:
+        wide = bandwidth**2 + total
+        return (bandwidth**2 / wide) ** (dimension / 2) * math.exp(-0.5 * distance**2 / wide)
+
+    return term(2 * variance_x, 0) + term(2 * variance_y, 0) - 2 * term(variance_x + variance_y, gap)
+
+
+@pytest.mark.parametrize(("gap", "std", "bandwidth"), [(0.0, 1.0, 1.0), (1.0, 1.0, 0.7), (0.0, 2.0, 1.5), (2.0, 0.5, 3.0)])
+def test_mmd_of_two_gaussians_is_the_closed_form(gap, std, bandwidth):
+    """Mean over 200 pairs of samples of 40 and 50 points in three dimensions, within four standard errors; biased, equal laws would be off by ten."""
+    shift = torch.tensor([gap, 0, 0], dtype=torch.float64)
+    found = torch.tensor([mmd2(normal(40, 3, seed=2 * i), shift + std * normal(50, 3, seed=2 * i + 1), bandwidth) for i in range(200)])
+    truth = gaussian_mmd2(gap, 1, std**2, bandwidth, 3)
+    assert abs(float(found.mean()) - truth) < 4 * float(found.std()) / math.sqrt(200)
+
+
+def test_mmd_by_hand_and_far_from_the_origin():
+    """x = {0, 1}, y = {0, 3} at bandwidth 1: k(0, 1) + k(0, 3) - (k(0, 0) + k(0, 3) + k(1, 0) + k(1, 3)) / 2; moving both changes nothing."""
+    x, y = torch.tensor([[0.0], [1.0]], dtype=torch.float64), torch.tensor([[0.0], [3.0]], dtype=torch.float64)
+    k = [math.exp(-0.5 * d**2) for d in range(4)]
+    expected = k[1] + k[3] - 0.5 * (k[0] + k[3] + k[1] + k[2])
+    assert mmd2(x, y, 1.0) == pytest.approx(expected, rel=1e-12)
+    assert mmd2(x + 1e6, y + 1e6, 1.0) == pytest.approx(expected, rel=1e-9)
+    for bandwidth in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="bandwidth"):
+            mmd2(x, y, bandwidth)
+
+
 def test_nearest_neighbour_accuracy():
     """Equal laws: 1/2 within four standard errors (n = 2,000, which are nearly independent); laws apart: 1; copies: 0."""
     x, y = normal(1000, 2), normal(1000, 2, seed=1)
@@ -220,6 +315,28 @@ def test_nearest_neighbour_accuracy():
     assert one_nn_accuracy(x, x + 1e-9) == 0
     with pytest.raises(ValueError, match="equally many"):
         one_nn_accuracy(x, y[:5])
+
+
+def test_nearest_neighbours_by_hand_with_ties_and_far_from_the_origin():
+    """x = {0, 2}, y = {-2, 4}: both of x are as near to their own as to the other (a half each), both of y are nearer to x: 1/4."""
+    x, y = torch.tensor([[0.0], [2.0]], dtype=torch.float64), torch.tensor([[-2.0], [4.0]], dtype=torch.float64)
+    assert one_nn_accuracy(x, y) == 0.25
+    assert one_nn_accuracy(x + 1e9, y + 1e9) == 0.25
+    many, close = normal(300, 50), normal(300, 50, seed=1)
+    assert one_nn_accuracy(many + 1e7, close + 1e7) == one_nn_accuracy(many, close)
+
+
+def test_precision_and_recall_by_hand():
+    """real {0, 1, 2, 10}, radii to the nearest 1, 1, 1, 8; generated {1.5, 30, 31, 40}, radii 28.5, 1, 1, 9. 1.5 alone is inside; its own ball holds all real points."""
+    real, generated = (torch.tensor(v, dtype=torch.float64)[:, None] for v in ([0.0, 1, 2, 10], [1.5, 30, 31, 40]))
+    for offset in (0.0, 1e8):
+        found = precision_recall(real + offset, generated + offset, neighbours=1)
+        assert (found.precision, found.recall) == (0.25, 1.0)
+    assert precision_recall(generated, real, neighbours=1).recall == 0.25
+    with pytest.raises(ValueError, match="at least 5"):
+        precision_recall(real, generated, neighbours=4)
+    with pytest.raises(ValueError, match="neighbours=0"):
+        precision_recall(real, generated, neighbours=0)
 
 
 def test_precision_and_recall():

@@ -1,6 +1,11 @@
 """Solvers and grids: order, exactness, counting, both directions, and refusals."""
 
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path as File
 
 import pytest
 import torch
@@ -212,3 +217,20 @@ def test_ab2_is_exact_in_every_step_but_the_first_where_the_velocity_is_linear_i
     times = torch.tensor([0.0, 0.2, 0.7, 0.8, 1.0], dtype=torch.float64)
     run = solve(lambda x, t, condition=None: t[:, None].expand_as(x), torch.zeros(3, 2, dtype=torch.float64), method="ab2", grid=times)
     assert (run.x[1:, 0, 0] - (0.5 * times[1:] ** 2 - 0.02)).abs().max() < 1e-14
+
+
+def test_a_step_costs_less_beside_its_evaluations_than_torchdiffeqs():
+    """The bar is half of torchdiffeq's; red from twice the bar on. In a process of its own, where no shapes are checked."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.solvers"],
+        cwd=File(__file__).parents[2],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert max(method["difference"] for method in measured["methods"].values()) < 1e-5  # the same steps in float32
+    assert measured["ratio"] < 2 * measured["bar"], measured
