@@ -1,0 +1,146 @@
+"""Faults planted in the priors, their covariances and the moments that they are fitted to."""
+
+from tests.faults import Fault
+
+TESTS = "tests/lab/test_priors.py"
+
+FAULTS: tuple[Fault, ...] = (
+    Fault(
+        "lab/moments.py",
+        "own = own - self._origin[c]",
+        "own = own - 0 * self._origin[c]",
+        f"{TESTS}::test_one_pass_over_any_batches_is_numpys_fit_even_at_an_offset_of_a_hundred_million",
+    ),
+    Fault(
+        "lab/moments.py",
+        "gap.square() * (before * n / (before + n))",
+        "gap.square() * (before * n / (before + n + 1))",
+        f"{TESTS}::test_one_pass_over_any_batches_is_numpys_fit_even_at_an_offset_of_a_hundred_million[7]",
+    ),
+    Fault(
+        "lab/moments.py",
+        "freedom = int((self.counts - 1).clamp(min=0).sum())",
+        "freedom = int(self.counts.sum())",
+        f"{TESTS}::test_rare_classes_take_the_pooled_covariance_and_keep_their_mean",
+    ),
+    Fault(
+        "lab/moments.py",
+        "share = ((energy[:kept] - cut).clamp(min=0) /",
+        "share = (energy[:kept].clamp(min=0) /",
+        f"{TESTS}::test_a_sketch_is_exact_up_to_its_rows_and_bounded_beyond",
+    ),
+    Fault(
+        "lab/moments.py",
+        "merged, lost = torch.zeros_like(self.sketch[0]), float(self.lost.sum())",
+        "merged, lost = torch.zeros_like(self.sketch[0]), 0.0",
+        f"{TESTS}::test_pooled_sketches_bound_the_pooled_covariance_and_low_rank_keeps_every_variance",
+    ),
+    Fault(
+        "lab/covariances.py",
+        "square = white.square().sum(1) - (gains / (1 + gains) * along.square()).sum(1)",
+        "square = white.square().sum(1) - (gains * along.square()).sum(1)",
+        f"{TESTS}::test_class_density_is_scipys[low-rank-(5,)-0.0]",
+    ),
+    Fault(
+        "lab/covariances.py",
+        "return self.gains / (1 + (1 + self.gains).sqrt())",
+        "return self.gains.sqrt()",
+        f"{TESTS}::test_low_rank_density_in_dimensions_whose_matrix_would_take_a_terabyte",
+    ),
+    Fault(
+        "lab/covariances.py",
+        "return _each(lambda g, own: own @ factors[g].T, z.to(factors.dtype), group)",
+        "return _each(lambda g, own: own @ factors[g], z.to(factors.dtype), group)",
+        f"{TESTS}::test_sample_moments_are_those_of_the_class_within_four_standard_errors[full]",
+    ),
+    Fault(
+        "lab/covariances.py",
+        "return torch.cat(parts)[order.argsort()]",
+        "return torch.cat(parts)[order]",
+        f"{TESTS}::test_gaussian_priors_are_affine_in_the_normals_sample_by_sample_in_any_dtype",
+    ),
+    Fault(
+        "lab/covariances.py",
+        "singular[g] = eigenvalues[0] <= 10 * self.dimension * EPS * eigenvalues[-1]",
+        "singular[g] = (unit.diagonal().square() <= 10 * self.dimension * EPS).any()",
+        f"{TESTS}::test_every_covariance_of_too_few_members_is_found_singular",
+    ),
+    Fault(
+        "lab/covariances.py",
+        "unit = self.factors[g] / deviations[g][:, None]",
+        "unit = self.factors[g]",
+        f"{TESTS}::test_a_regular_covariance_of_unequal_units_is_not_called_singular",
+    ),
+    Fault(
+        "lab/covariances.py",
+        ".double().cpu().contiguous())",
+        ".double().cpu())",
+        f"{TESTS}::test_a_gaussian_prior_comes_back_bit_for_bit_from_safetensors",
+    ),
+    Fault(
+        "lab/class_covariances.py",
+        "return (1 - shrinkage) * s + shrinkage * level * torch.eye(",
+        "return s + shrinkage * level * torch.eye(",
+        f"{TESTS}::test_shrinkage_mixes_in_the_mean_variance_and_cures_singular_covariances",
+    ),
+    Fault(
+        "lab/class_covariances.py",
+        "return LowRank.of((1 - shrinkage) * left + level, (1 - shrinkage) ** 0.5 * roots)",
+        "return LowRank.of((1 - shrinkage) * left + level, (1 - shrinkage) * roots)",
+        f"{TESTS}::test_class_density_is_scipys[low-rank-(5,)-0.3]",
+    ),
+    Fault(
+        "lab/class_priors.py",
+        "else moments.counts < fallback_below",
+        "else moments.counts <= fallback_below",
+        f"{TESTS}::test_rare_classes_take_the_pooled_covariance_and_keep_their_mean",
+    ),
+    Fault(
+        "lab/class_priors.py",
+        "white.shape[1] * log(self.scale)",
+        "log(self.scale)",
+        f"{TESTS}::test_class_density_is_scipys[none-(5,)-0.0]",
+    ),
+    Fault(
+        "lab/class_priors.py",
+        "return self.mean * self.means[label]",
+        "return self.means[label]",
+        f"{TESTS}::test_mean_and_scale_can_be_changed_afterwards",
+    ),
+    Fault(
+        "lab/class_priors.py",
+        "covariance = self.scale**2 * self.spread.source(group)",
+        "covariance = self.scale * self.spread.source(group)",
+        f"{TESTS}::test_the_gaussian_source_has_the_score_of_the_density",
+    ),
+    Fault(
+        "lab/mixture_priors.py",
+        "<= u[:, None]).sum(1)",
+        "< u[:, None]).sum(1)",
+        f"{TESTS}::test_uniform_numbers_choose_components_by_cumulative_weight",
+    ),
+    Fault(
+        "lab/mixture_priors.py",
+        "result - points.shape[1] * math.log(self.scale)",
+        "result",
+        f"{TESTS}::test_mixture_density_is_scipys",
+    ),
+    Fault(
+        "lab/mixture_priors.py",
+        "choose_components(own, possible, generator=generator, share=SHARE).components",
+        "max(possible)",
+        f"{TESTS}::test_held_out_likelihood_finds_two_modes_in_a_class_of_two_and_one_in_a_class_of_one",
+    ),
+    Fault(
+        "lab/text_prior.py",
+        "with torch.no_grad(), _evaluating(self.mapper):",
+        "with torch.no_grad():",
+        f"{TESTS}::test_the_mapper_is_evaluated_without_dropout_or_gradient_and_keeps_its_mode",
+    ),
+    Fault(
+        "lab/text_prior.py",
+        "            mapper.load_state_dict(weights)\n",
+        "",
+        f"{TESTS}::test_a_text_prior_comes_back_with_its_mappers_weights",
+    ),
+)
