@@ -18,10 +18,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from lab.couplings import BatchOT, Pairs
+from lab.couplings import BatchOT, Pairs, Prior
 from lab.random import normals, uniforms
 
-Prior = Callable[[Tensor, Tensor | None], Tensor]  # prior(normal numbers, condition) -> x_0, such as the from_normals of a prior
 Coupling = Callable[..., Pairs]
 
 ORDERS = ("random", "projections", "alternating")

@@ -169,7 +169,7 @@ class Semidiscrete:
         data: Float[Tensor, "n *shape"],
         *,
         generator: torch.Generator,
-        classes: Int[Tensor, " n"] | None = None,
+        classes: Int[Tensor, " k"] | None = None,
         prior: Prior | None = None,
         steps: int = 4000,
         batch: int = 256,
@@ -189,8 +189,11 @@ class Semidiscrete:
             coupling.potentials[rows] = fit_potentials(data[rows].flatten(1), draw, steps, batch)
         return coupling
 
-    def choose(self, x_0: Float[Tensor, "b *shape"], condition: Int[Tensor, " b"] | None = None) -> Int[Tensor, " b"]:
-        """The number (0 to n - 1) of the datum that each noise takes, among those of its class where there are classes."""
+    def choose(self, x_0: Float[Tensor, "b *shape"], condition: Int[Tensor, " k"] | None = None) -> Int[Tensor, " b"]:
+        """The number (0 to n - 1) of the datum that each noise takes, among those of its class where there are classes.
+
+        Raises ValueError for points of another shape than the data, for a condition that is missing, not wanted or not one per noise, and for an unknown class.
+        """
         if x_0.shape[1:] != self.data.shape[1:]:
             raise ValueError(f"x_0 holds points of shape {tuple(x_0.shape[1:])}, the fitted data {tuple(self.data.shape[1:])}")
         if (condition is None) != (self.classes is None):
@@ -214,7 +217,7 @@ class Semidiscrete:
         self,
         x_0: Float[Tensor, "b *shape"],
         x_1: Float[Tensor, "k *shape"] | None = None,
-        condition: Int[Tensor, " b"] | None = None,
+        condition: Int[Tensor, " j"] | None = None,
         generator: torch.Generator | None = None,
     ) -> Pairs:
         _check(x_0, x_0 if x_1 is None else x_1, condition)
@@ -224,9 +227,9 @@ class Semidiscrete:
         """How unevenly `draws` fresh noises hit the data of each class, in rising order of class (one number without classes): see lab.semidiscrete.chi_squared."""
         found = []
         for c, rows in self._cells():
-            noise = self._noise(draws, c, prior, generator)
-            chosen = nearest(noise, self.data[rows].flatten(1), self.potentials[rows])
-            found.append(chi_squared(torch.bincount(chosen, minlength=len(rows))))
+            noise = self._noise(draws, c, prior, generator).reshape(-1, *self.data.shape[1:])
+            chosen = self.choose(noise, None if c is None else c.expand(draws))
+            found.append(chi_squared(torch.bincount(chosen, minlength=len(self.data))[rows]))
         return torch.tensor(found, dtype=torch.float64)
 
     def _cells(self) -> list[tuple[Tensor | None, Tensor]]:
