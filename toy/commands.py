@@ -1,6 +1,7 @@
 """What `python -m toy` can do. Bad input ends in one line on standard error and exit status 2."""
 
 import contextlib
+import gc
 import io
 import json
 import sys
@@ -93,6 +94,7 @@ class Figure:
 def _learning_option(f: Field) -> tuple[str, Any, Field]:
     control = LEARNING_CONTROLS[f.name]
     choices = ", ".join(getattr(control, "values", ()))
+    assert f.default is not MISSING
     return f.name, Annotated[f.type, tyro.conf.arg(help=f"{control.about}{f': {choices}' if choices else ''}")], field(default=f.default)
 
 
@@ -172,6 +174,8 @@ def main(arguments: Sequence[str]) -> int:
     import torch
 
     torch.set_num_threads(1)  # on arrays of thousands a second thread costs far more than it gives
+    if not isinstance(command, Measure):
+        gc.enable()  # off until now (toy/__main__.py)
     try:
         command.run()
     except ValueError as error:
