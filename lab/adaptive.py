@@ -12,8 +12,8 @@ TORCHDIFFEQ_NAMES = {"dopri5": "dopri5", "dopri8": "dopri8", "bosh3": "bosh3", "
 def integrate(
     velocity: Any, x_0: Float[Tensor, "b *shape"], times: Float[Tensor, " k"], method: str, condition: Any, atol: float, rtol: float
 ) -> Float[Tensor, "k b *shape"]:
-    """States at `times`. torchdiffeq's step control takes the RMS of the error over the whole batch. The last state is integrated; those between are
-    interpolated by quartics, which is coarser than the tolerance where steps are long (dopri8 at 1e-9: 1e-6).
+    """States at `times`. torchdiffeq's step control takes the RMS of the error over the whole batch. A step ends at the last time; states
+    between are interpolated by quartics, which is coarser than the tolerance where steps are long (dopri8 at 1e-9: 1e-6) and costs no evaluation.
 
     Raises ValueError where the step size underflows: the field is too stiff for the tolerances, or not finite.
     """
@@ -28,7 +28,9 @@ def integrate(
         return velocity(x, t.clamp(0, 1).to(dtype).expand(x.shape[0]), condition)
 
     try:
-        states = odeint(slope, x_0, times.to(x_0.device, dtype), method=TORCHDIFFEQ_NAMES[method], atol=atol, rtol=rtol)
+        at = times.to(x_0.device, dtype)
+        # Left to itself torchdiffeq steps past the last time, where the field may not be defined, and interpolates there too.
+        states = odeint(slope, x_0, at, method=TORCHDIFFEQ_NAMES[method], atol=atol, rtol=rtol, options={"step_t": at[-1:]})
     except AssertionError as error:  # torchdiffeq's word for a step of no length, or states that are not finite
         raise ValueError(
             f"{method} could not hold atol={atol:g}, rtol={rtol:g}: {error}; loosen them, or end before the velocity grows without bound"

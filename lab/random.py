@@ -85,6 +85,14 @@ def _rows(draw: Callable[[Tensor, int], Tensor], index: Tensor, count: int) -> T
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
+def generator(seed: int, number: int = 0, stream: int = 0) -> torch.Generator:
+    """A torch generator for one purpose, on the CPU: a function of (seed, number, stream).
+
+    torch keeps 32 bits of a generator's seed (seed and seed + 2^32 are one), so the 32 bits are drawn by the counter and not added up.
+    """
+    return torch.Generator().manual_seed(int(uniforms(seed, torch.tensor([number]), 1, stream) * 2**32))
+
+
 def permutation(seed: int, count: int, stream: int = 0) -> Int[Tensor, " n"]:
     """A random permutation of 0 to count - 1, a function of the seed and stream alone."""
     return uniforms(seed, torch.arange(count), 1, stream)[:, 0].argsort()

@@ -40,21 +40,26 @@ class Trajectory:
 
 
 class Counted:
-    """A field that counts: every call adds `evaluations_per_call` of the field (1 unless it says otherwise; guidance says 2) to `nfe`."""
+    """A field that counts: every call adds to `nfe` what it cost.
+
+    That is the field's own count, where it keeps one (`evaluations`, as guidance does, which may skip a branch), else its `evaluations_per_call` (1 unless it says otherwise).
+    """
 
     def __init__(self, velocity: Field) -> None:
         self.velocity, self.nfe = velocity, 0
         self.cost = evaluations_per_call(velocity)
 
     def __call__(self, x: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        self.nfe += self.cost
-        return self.velocity(x, t, condition)
+        before = getattr(self.velocity, "evaluations", None)
+        u = self.velocity(x, t, condition)
+        self.nfe += self.cost if before is None else getattr(self.velocity, "evaluations") - before  # noqa: B009  # a Field need not have it
+        return u
 
     def endpoints(self, x: Tensor, t: Tensor, condition: Any, path: Path) -> tuple[Tensor, Tensor]:
         """E[x_0 | x_t] and E[x_1 | x_t]: the field's own where it offers them, else from its velocity and the path. One evaluation either way."""
-        self.nfe += self.cost
         own = getattr(self.velocity, "endpoints", None) or getattr(getattr(self.velocity, "__self__", None), "endpoints", None)
         if own is not None:
+            self.nfe += self.cost
             return own(x, t, condition)
         time = t[0].double()
         a, s, da, ds = (float(f(time)) for f in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
@@ -63,7 +68,7 @@ class Counted:
             raise ValueError(
                 f"ddim cannot tell x_0 from x_1 at t={float(time):g} on the {path.name} path: the velocity does not determine them there"
             )
-        v = self.velocity(x, t, condition)
+        v = self(x, t, condition)
         return (a * v - da * x) / determinant, (ds * x - s * v) / determinant
 
 

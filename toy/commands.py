@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from toy.learning_options import LEARNING_CONTROLS, LearningOptions
+from toy.learning.options import LEARNING_CONTROLS, LearningOptions
 from toy.scene import CONTROLS, CUSTOM, Scene
 
 BAD_INPUT = 2
@@ -114,8 +114,8 @@ class Train:
     """Print one JSON object."""
 
     def run(self) -> None:
-        from toy.learning_report import summary, table
-        from toy.learning_run import run
+        from toy.learning.report import summary, table
+        from toy.learning.run import run
 
         options = LearningOptions(**{f.name: getattr(self.learning, f.name) for f in fields(self.learning)})
         learned, reports = run(_scene(self.scene, self.files), options, _say, self.out)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
-import torch
 from matplotlib.figure import Figure
 
+from lab import random
 from toy import figures, stages
 from toy.drawn_pairs import draw_pairs
 from toy.errors import unknown
@@ -69,7 +69,7 @@ def _coupling_lines(scenes: Sequence[Scene], say: Say) -> Figure:
     rows, drawn = _rows(scenes), []
     for row in rows:
         traced = _traces(row, say)
-        drawn.append([(tr, *draw_pairs(tr.world, PAIRS, torch.Generator().manual_seed(tr.scene.seed))) for tr in traced])
+        drawn.append([(tr, draw_pairs(tr.world, PAIRS, random.generator(tr.scene.seed))) for tr in traced])
     return stages.coupling_lines(drawn, _row_labels(rows))
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import numpy as np
 import torch
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from torch import Tensor
 
+from toy.drawn_pairs import LabelledPairs
 from toy.figures import INK, QUIET, STYLE, number, protocol
 from toy.mixtures import Mixture
 from toy.report import short
@@ -55,15 +54,15 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
     return _sheet([[panel(traced) for traced in row] for row in rows], row_labels, box, foot)
 
 
-def coupling_lines(rows: Sequence[Sequence[tuple[Trace, Tensor, Tensor]]], row_labels: Sequence[str] = ()) -> Figure:
-    """Pairs x_0, x_1 (n, 2) of each trace's coupling as lines: what a network would be trained to follow, beside what it costs and what its flow costs."""
-    every = [traced for row in rows for traced, _, _ in row]
+def coupling_lines(rows: Sequence[Sequence[tuple[Trace, LabelledPairs]]], row_labels: Sequence[str] = ()) -> Figure:
+    """Pairs of each trace's coupling as lines: what a network would be trained to follow, beside what it costs and what its flow costs."""
+    every = [traced for row in rows for traced, _ in row]
     box = _box(every)
 
-    def panel(traced: Trace, x_0: Tensor, x_1: Tensor) -> Panel:
+    def panel(traced: Trace, shown: LabelledPairs) -> Panel:
         cost = traced.transport_cost
         words = f"transport cost {number(cost.coupling)},\nof the flow's own ends {number(cost.flow)}"
-        return Panel(short(traced.scene), words, lambda ax: pairs(ax, traced, x_0, x_1, box))
+        return Panel(short(traced.scene), words, lambda ax: pairs(ax, traced, shown, box))
 
     foot = (
         f"{len(rows[0][0][1])} pairs of each coupling, x_0 open, x_1 filled and coloured by its class; dashed: prior, solid: target (50 and 90 %). "
@@ -106,11 +105,12 @@ def _sheet(rows: Sequence[Sequence[Panel]], row_labels: Sequence[str], box: Box,
     return drawn
 
 
-def pairs(ax: Axes, traced: Trace, x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], box: Box) -> None:
+def pairs(ax: Axes, traced: Trace, shown: LabelledPairs, box: Box) -> None:
     """Lines from x_0 (open squares) to x_1 (filled), coloured by the class of x_1."""
+    x_0, x_1 = shown.x_0, shown.x_1
     _regions(ax, traced.world.source, box, "dashed")
     _regions(ax, traced.world.target, box, "solid")
-    colours = class_colours(traced.world.target.class_log_prob(x_1).argmax(1))
+    colours = class_colours(shown.condition)
     ax.add_collection(LineCollection(list(torch.stack((x_0, x_1), 1).numpy()), colors=colours, linewidths=0.8, alpha=0.7, zorder=3))
     ax.scatter(x_0[:, 0], x_0[:, 1], s=8, marker="s", facecolors="white", edgecolors=colours, linewidths=0.6, zorder=4)
     ax.scatter(x_1[:, 0], x_1[:, 1], s=8, marker="s", c=colours, linewidths=0, zorder=4)

@@ -168,7 +168,7 @@ def _trace(scene: Scene) -> Trace:
     flow = exact.trajectory
     local = None if adaptive else measures.local_error(velocity, exact, run.t, scene.solver, condition=told, path=made.path)
     spread = float(made.target.covariance.trace().sqrt())
-    fresh = _w2(made, shown, run.end, TARGET_STREAM)
+    fresh = distribution_error(made, shown.condition, run.end)
     own_class, exact_class = (made.target.class_log_prob(x).argmax(1) for x in (run.end, flow.end))
     return Trace(
         scene=scene,
@@ -224,10 +224,12 @@ def nfe_ladder(traced: Trace) -> Ladder:
         )
 
 
-def _w2(made: World, shown: Particles, ends: Float[Tensor, "n 2"], stream: int) -> DistributionError:
+def distribution_error(
+    made: World, condition: Int[Tensor, " n"], ends: Float[Tensor, "m 2"], stream: int = TARGET_STREAM
+) -> DistributionError:
     """Exact W2 of end points to fresh data, with the floor. Where the field sees the class: root of the class-weighted mean of squares."""
     count = min(len(ends), W2_MOST)
-    condition = shown.condition[:count]
+    condition = condition[:count]
     data = draw_data(made.target, condition, made.scene.seed, stream)
     other = draw_data_like_ends(made, condition, made.scene.seed, FLOOR_STREAM)
     groups = [torch.nonzero(condition == c)[:, 0] for c in condition.unique()] if made.sees_class else [torch.arange(count)]
@@ -245,7 +247,7 @@ def _shares(made: World, shown: Particles, exact: Reference, error: ErrorSummary
     coupling, fitted = None, made.fitted
     blind = made.sees_class and int(made.target.class_count) > 1
     if blind and (made.scene.coupling == "batch-ot" or (made.scene.coupling == "component-ot" and int(made.source.class_count) == 1)):
-        whole = _w2(made, shown, exact.trajectory.end, TARGET_STREAM)
+        whole = distribution_error(made, shown.condition, exact.trajectory.end)
         coupling = max(0.0, whole.value**2 - fresh.floor**2) ** 0.5
     return Shares(_start_share(made, shown, exact), error.rmse, coupling, None if fitted is None else fitted.estimate.end_median)
 

@@ -153,9 +153,7 @@ def draw_particles(source: Mixture, target: Mixture, conditional: bool, count: i
     return Particles(source.from_normals(normals, component), condition, component)
 
 
-def draw_data(
-    target: Mixture, condition: Int[Tensor, " n"], seed: int, stream: int, *, stratified: bool = True
-) -> Float[Tensor, "n 2"]:
+def draw_data(target: Mixture, condition: Int[Tensor, " n"], seed: int, stream: int, *, stratified: bool = True) -> Float[Tensor, "n 2"]:
     """Fresh data of the given classes; components within each class by `schedule`, or independent draws."""
     component = torch.zeros_like(condition)
     chance = random.uniforms(seed, torch.arange(len(condition)), 1, stream + CHANCE)[:, 0]

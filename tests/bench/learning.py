@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import torch
 
-from toy.learning import train
-from toy.learning_options import LearningOptions
-from toy.learning_report import report
+from toy.learning.learner import train
+from toy.learning.options import LearningOptions
+from toy.learning.report import report
 from toy.scene import Scene
 
 BAR = 15.0  # seconds

@@ -135,7 +135,7 @@ def test_global_error_of_euler_on_decay_is_known():
     error = measures.global_error(solve(decay, x_0, method="euler", nfe=4).end, exact)
     gap = (1 / math.e - 0.75**4) * x_0.norm(dim=1)
     assert abs(error.rmse - float(gap.square().mean().sqrt())) < 1e-8
-    assert abs(error.median - float(gap.median())) < 1e-8
+    assert abs(error.median - float(gap.quantile(0.5))) < 1e-8
     assert abs(error.max - float(gap.max())) < 1e-8
     assert error.reference_error < 1e-8
 

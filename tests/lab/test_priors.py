@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from lab.assignment import AssignmentTable
 from lab.conversions import convert
 from lab.couplings import PerClassOT
-from lab.covariances import Diagonal, Full, LowRank
 from lab.em import fit_em
 from lab.mixtures import GaussianMixture
 from lab.moments import DiagonalMoments, MomentAccumulator, PooledMoments, SketchedMoments
 from lab.paths import CondOT
 from lab.priors import COVARIANCES, ClassGaussian, ClassMixture, Gaussian, Prior, TextGaussian, mapper_loss, prior_from_state
+from lab.priors.covariances import Diagonal, Full, LowRank
 
 SHAPES = [(5,), (2, 1, 3), (1,)]
 

@@ -63,6 +63,17 @@ def test_the_numbers_are_normal_and_uncorrelated():
     assert abs((z[1:] * z[:-1]).mean()) < bound * 1.01
 
 
+def test_generators_of_different_purposes_are_different_and_of_the_same_the_same():
+    """torch alone takes seed and seed + 2^32 for one."""
+
+    def first(*key: int) -> float:
+        return float(torch.rand(1, generator=random.generator(*key), dtype=torch.float64))
+
+    keys = [(5, 0, 0), (5 + 2**32, 0, 0), (5, 1, 0), (5, 0, 1), (6, 0, 0)]
+    assert len({first(*key) for key in keys}) == len(keys)
+    assert first(5, 1, 2) == first(5, 1, 2)
+
+
 def test_half_a_million_numbers_take_well_under_the_bar():
     """2,048 x 256 on one core; the bar is 100 ms, this fails at twice that."""
     assert best(5)[0] < 2 * BAR

@@ -101,6 +101,25 @@ def test_a_field_that_costs_two_per_call_takes_half_the_steps():
         solve(Guided(), points(3), method="heun", nfe=6)
 
 
+@pytest.mark.parametrize("t_span", [(0.0, 1.0), (1.0, 0.0), (0.2, 0.7)])
+def test_an_adaptive_solver_integrates_to_the_last_time_and_never_looks_past_it(t_span):
+    """dx/dt = x: the end is exact to the tolerance of 1e-10, not to that of an interpolation (1e-6), however few times are asked for in between."""
+    seen = []
+
+    def growth(x, t, condition=None):
+        seen.append(float(t[0]))
+        return x
+
+    times = torch.linspace(t_span[0], t_span[1], 5, dtype=torch.float64)
+    plain = solve(growth, points(8), method="dopri8", t_span=t_span, atol=1e-10, rtol=1e-10)
+    reported = solve(growth, points(8), method="dopri8", grid=times, atol=1e-10, rtol=1e-10)
+    for run in (plain, reported):
+        assert (run.end - points(8) * math.exp(t_span[1] - t_span[0])).abs().max() < 1e-8
+    assert plain.nfe == reported.nfe
+    assert min(t_span) - 1e-12 <= min(seen)
+    assert max(seen) <= max(t_span) + 1e-12
+
+
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_adaptive_solvers_reach_their_tolerance_and_count_rejected_steps(method):
     """exp(-1) to a hundred times the tolerance; all evaluations counted, also where a sudden field has steps rejected."""

@@ -155,4 +155,10 @@ FAULTS: tuple[Fault, ...] = (
         "return 0.5 + torch.tanh(self.steepness * (t - 0.5))",
         "tests/lab/test_losses.py::test_times_follow_the_closed_form_distribution_function",
     ),
+    Fault(
+        "lab/adaptive.py",
+        'options={"step_t": at[-1:]}',
+        "options={}",
+        "tests/lab/test_solvers.py::test_an_adaptive_solver_integrates_to_the_last_time_and_never_looks_past_it",
+    ),
 )

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 
+from lab import random
 from toy import figures, stages
 from toy.drawn_pairs import draw_pairs
 from toy.gallery import FORMATS, KINDS, README, draw
@@ -60,17 +61,11 @@ def test_the_numbers_over_a_stage_are_the_traces(traces: list[Trace]):
 
 
 def test_coupling_lines_are_the_pairs(traces: list[Trace]):
-    pairs = [draw_pairs(traced.world, 20, generator_of(traced)) for traced in traces]
-    drawn = stages.coupling_lines([[(traced, *pair) for traced, pair in zip(traces, pairs, strict=True)]])
-    for ax, (x_0, x_1) in zip(drawn.axes, pairs, strict=True):
+    pairs = [draw_pairs(traced.world, 20, random.generator(traced.scene.seed)) for traced in traces]
+    drawn = stages.coupling_lines([list(zip(traces, pairs, strict=True))])
+    for ax, pair in zip(drawn.axes, pairs, strict=True):
         segments = np.array(line_collections(ax)[-1].get_segments())
-        assert np.array_equal(segments, np.stack((x_0.numpy(), x_1.numpy()), 1))
-
-
-def generator_of(traced: Trace):
-    import torch
-
-    return torch.Generator().manual_seed(traced.scene.seed)
+        assert np.array_equal(segments, np.stack((pair.x_0.numpy(), pair.x_1.numpy()), 1))
 
 
 def test_the_error_curves_are_the_ladders_and_scenes_without_error_are_named(traces: list[Trace]):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from toy.drawn_pairs import draw_pairs
+from toy.drawn_pairs import LabelledPairs, draw_pairs
 from toy.field import MixtureField
 from toy.fitted import FittedCoupling, fit_block_coupling
 from toy.scene import Scene
@@ -23,6 +23,10 @@ def batch_ot() -> World:
     return world(BATCH_OT)
 
 
+def points(pairs: LabelledPairs) -> tuple[Tensor, Tensor]:
+    return pairs.x_0, pairs.x_1
+
+
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -30,7 +34,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def fit_known(scene: Scene, count: int = PAIRS) -> tuple[World, FittedCoupling]:
     """A scene whose field is exact, and the fit to pairs drawn from its coupling, each with the target's component that it is nearest to by likelihood."""
     made = world(scene)
-    x_0, x_1 = draw_pairs(made, count, generator())
+    x_0, x_1 = points(draw_pairs(made, count, generator()))
     component = made.target.responsibilities(x_1).argmax(1)
     return made, fit_block_coupling(x_0, x_1, component, classes=made.target.classes, weights=made.target.weights)
 
@@ -52,7 +56,7 @@ def test_the_fit_to_pairs_of_a_known_block_coupling_finds_its_field(scene: Scene
     """200,000 pairs of a coupling with a closed form: the fitted field is within 2 % of RMS |x_1 - x_0|, and states no less than half of its error nor more than 2 %."""
     made, fitted = fit_known(scene)
     assert isinstance(made.field, MixtureField)
-    x_0, x_1 = draw_pairs(made, 32_000, generator(1))
+    x_0, x_1 = points(draw_pairs(made, 32_000, generator(1)))
     error, size = field_rms(fitted.field(made.path), made.field, x_0, x_1), float((x_1 - x_0).square().sum(1).mean().sqrt())
     assert error < 0.02 * size
     assert 0.5 * error < fitted.estimate.field_rms < 0.02 * size
@@ -71,7 +75,7 @@ def test_the_fitted_velocity_is_the_mean_of_the_pairs_that_pass_by(batch_ot: Wor
     Each mean residual, divided by the mean of phi, is a local mean error of u. Their RMS may exceed the stated error of the field by the sampling noise; the
     independent field misses by ten times as much.
     """
-    x_0, x_1 = draw_pairs(batch_ot, 40_000, generator(2))
+    x_0, x_1 = points(draw_pairs(batch_ot, 40_000, generator(2)))
     x = (1 - t) * x_0 + t * x_1
     bumps = torch.exp(-torch.cdist(x, x[:24]).square() / (2 * 0.3**2))
     independent = world(Scene())

@@ -5,14 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lab.random import generator
 from lab.solvers import solve
 from tests.bench.learning import BAR, bar_options, seconds
-from toy.learning import Learner, TrainedRound, train
-from toy.learning_options import LearningOptions
-from toy.learning_report import Losses, measure_losses
+from toy.drawn_pairs import draw_pairs
+from toy.learning.learner import Learner, TrainedRound, train
+from toy.learning.options import LearningOptions
+from toy.learning.pairs import LoomPairs, PairPool
+from toy.learning.report import Losses, measure_losses
 from toy.mixtures import Mixture
 from toy.scene import CUSTOM, Scene
-from toy.training_pairs import LoomPairs, PairPool, draw_labelled, generator
 from toy.world import world
 
 SMALL = LearningOptions(iterations=90, train_batch=64, width=24, depth=2, data=512, ot_batch=128, reflow_pairs=256, reflow_nfe=8)
@@ -21,7 +23,7 @@ GAUSSIAN = Scene(target=CUSTOM, mixture=Mixture([1.0], [[1.0, -2.0]], [[[1.3, 0.
 
 def losses(trained: TrainedRound, scene: Scene, count: int = 8000, network: int = 0) -> Losses:
     made = world(scene)
-    pairs = draw_labelled(made, count, generator(0, 77, 77))
+    pairs = draw_pairs(made, count, generator(0, 77, 77))
     with torch.no_grad():
         return measure_losses(trained.field(network).velocity, made.field.velocity, pairs, made)
 
@@ -117,7 +119,7 @@ def test_a_network_that_is_told_the_class_beats_every_one_that_is_not():
 
 def losses_floor(scene: Scene) -> float:
     made = world(scene)
-    pairs = draw_labelled(made, 8000, generator(0, 78, 78))
+    pairs = draw_pairs(made, 8000, generator(0, 78, 78))
     return measure_losses(made.field.velocity, made.field.velocity, pairs, made).floor
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from toy.commands import main
-from toy.learning import train
-from toy.learning_options import LearningOptions
-from toy.learning_report import report
+from toy.learning.grids import GridField
+from toy.learning.learner import train
+from toy.learning.options import LearningOptions
+from toy.learning.report import report
 from toy.scene import Scene
-from toy.snapshots import GridField
 
 QUICK = ("--target", "two-modes", "--iterations", "40", "--width", "16", "--train-batch", "64")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.toy.scenes import generator
-from toy.learning import Learned, train
-from toy.learning_options import LearningOptions
-from toy.learning_report import NetworkReport, measure_losses, report, summary, table
+from toy.drawn_pairs import draw_pairs
+from toy.learning.learner import Learned, train
+from toy.learning.options import LearningOptions
+from toy.learning.report import NetworkReport, measure_losses, report, summary, table
 from toy.mixtures import Mixture
 from toy.scene import CUSTOM, Scene
-from toy.training_pairs import draw_labelled
 from toy.world import world
 
 QUICK = LearningOptions(iterations=250, width=48, train_batch=128)
@@ -33,7 +33,7 @@ def test_the_floor_between_gaussians_is_the_closed_form():
     """E tr Var(x_1 - x_0 | x_t) = 2 s^2 / (t^2 s^2 + (1 - t)^2) for N(0, I) to N(mu, s^2 I), independent pairs, CondOT: a Gaussian conditional variance."""
     variance = 0.49
     made = world(Scene(target=CUSTOM, mixture=Mixture([1.0], [[1.0, -2.0]], [[[variance, 0.0], [0.0, variance]]])))
-    pairs = draw_labelled(made, 40_000, generator(1))
+    pairs = draw_pairs(made, 40_000, generator(1))
     found = measure_losses(made.field.velocity, made.field.velocity, pairs, made)
     for k, b in enumerate(found.bins):
         times = (torch.arange(4, dtype=torch.float64) + 4 * k + 0.5) / 40
@@ -48,7 +48,7 @@ def test_the_floor_between_gaussians_is_the_closed_form():
 def test_loss_above_the_floor_is_the_squared_field_error_for_any_velocity(scene: Scene):
     """E|v - dx|^2 = E|dx - u|^2 + E|v - u|^2, since dx - u is centred given x_t: within four standard errors in every bin."""
     made = world(scene)
-    pairs = draw_labelled(made, N, generator(2))
+    pairs = draw_pairs(made, N, generator(2))
     exact = made.field.velocity
 
     def wrong(x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:

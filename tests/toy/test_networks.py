@@ -5,7 +5,7 @@ import torch
 
 from lab import paths
 from tests.toy.scenes import each_path, generator, normal
-from toy.networks import Architecture, LearnedField, Moments, Scaling, perceptron
+from toy.learning.networks import Architecture, LearnedField, Moments, Scaling, perceptron
 
 MIXED = torch.tensor([[0.8, 0.0, 0.6, 0.0], [0.0, 0.8, 0.0, 0.6]], dtype=torch.float64)
 

@@ -3,14 +3,19 @@
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from torch import Tensor
 
-from toy.drawn_pairs import draw_pairs
+from toy.drawn_pairs import LabelledPairs, draw_pairs
 from toy.sampled_pairs import batch_ot_pairs, pair_count
 from toy.scene import Scene
 from toy.trace import coupling_cost
 from toy.world import world
 
 CONDITIONAL = Scene(prior="conditional")
+
+
+def points(pairs: LabelledPairs) -> tuple[Tensor, Tensor]:
+    return pairs.x_0, pairs.x_1
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -62,7 +67,7 @@ def test_pairs_are_counted_in_whole_batches():
 def test_drawn_pairs_cost_what_the_coupling_costs(scene: Scene):
     """Mean squared distance of 40,000 fresh pairs against the closed form (or the mean over the fit's own pairs): within four standard errors of batch means."""
     made = world(scene)
-    x_0, x_1 = draw_pairs(made, 40_000, generator(3))
+    x_0, x_1 = points(draw_pairs(made, 40_000, generator(3)))
     blocks = (x_1 - x_0).square().sum(1).reshape(100, 400).mean(1)
     assert abs(float(blocks.mean()) - coupling_cost(made)) < 4 * float(blocks.std()) / 10 + 4e-3 * coupling_cost(made) * (
         made.fitted is not None
@@ -74,7 +79,7 @@ def test_pairs_of_component_transport_have_its_cross_covariance():
     scene = Scene(target="two-modes", prior="mirrored", coupling="component-ot", scale=0.5)
     made = world(scene)
     assert made.cross is not None
-    x_0, x_1 = draw_pairs(made, 40_000, generator(5))
+    x_0, x_1 = points(draw_pairs(made, 40_000, generator(5)))
     inside = made.target.responsibilities(x_1).argmax(1) == 0
     own = made.source.responsibilities(x_0[inside]).argmax(1)
     j = int(own.mode().values)
@@ -87,7 +92,7 @@ def test_pairs_of_component_transport_have_its_cross_covariance():
 
 def test_full_transport_shows_its_own_points():
     made = world(Scene(coupling="full-ot", count=200))
-    x_0, x_1 = draw_pairs(made, 50, generator())
+    x_0, x_1 = points(draw_pairs(made, 50, generator()))
     cost = torch.cdist(made.field.x_1, made.field.x_0).square().numpy()  # pyright: ignore[reportAttributeAccessIssue]  # full OT's field is of pairs
     assert abs(cost.trace() - cost[linear_sum_assignment(cost)].sum()) < 1e-9
     assert torch.equal(x_0, made.field.x_0[:50])  # pyright: ignore[reportAttributeAccessIssue]

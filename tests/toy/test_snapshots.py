@@ -7,9 +7,9 @@ import torch
 
 from lab import paths
 from tests.toy.scenes import generator, normal, uniform
+from toy.drawn_pairs import LabelledPairs, draw_pairs
+from toy.learning.grids import GridField, grid_error, grid_times, on_grid
 from toy.scene import Scene
-from toy.snapshots import GridField, grid_error, grid_times, on_grid
-from toy.training_pairs import LabelledPairs, draw_labelled
 from toy.world import particles, world
 
 CONDOT = paths.CondOT()
@@ -93,7 +93,7 @@ def test_halving_the_spacing_quarters_the_error():
 def test_the_error_that_is_reported_is_that_against_a_finer_grid():
     """64 x 64 x 32 against 160 x 160 x 96 at other points: the same but for the finer one's own error, (64 / 160)^2 = 16 % of it. In one box it would be .02 to .026."""
     made = world(Scene())
-    pairs, others = (draw_labelled(made, 4000, generator(s)) for s in (1, 2))
+    pairs, others = (draw_pairs(made, 4000, generator(s)) for s in (1, 2))
     classes = made.target.class_count if made.sees_class else 0
     shown = particles(made, 300)
     start, told = made.path.start(shown.x_0), made.condition(shown)
@@ -112,7 +112,7 @@ def test_the_error_that_is_reported_is_that_against_a_finer_grid():
 def test_grids_hold_flows_of_paths_that_are_unbounded_at_the_end(path: str):
     """A conditional prior: VP's velocity grows like 1 / sqrt(1 - t); per t the ends would be off by 1. VE's reaches from 400 to .1."""
     made = world(Scene(path=path, prior="conditional" if path == "vp" else "gaussian", sees="class", target="eight-gaussians"))
-    pairs, shown = draw_labelled(made, 4000, generator(1)), particles(made, 200)
+    pairs, shown = draw_pairs(made, 4000, generator(1)), particles(made, 200)
     grid = on_grid(made.field.velocity, pairs, made.path, classes=8, last_time=made.last_time, nx=32, ny=32)
     found = grid_error(grid, made.field.velocity, pairs, made.path, made.path.start(shown.x_0), shown.condition, last_time=made.last_time)
     assert found.end_median < 0.05

@@ -7,10 +7,11 @@ import torch
 
 from tests.toy.scenes import generator
 from toy.blocks import PairedField
+from toy.drawn_pairs import LabelledPairs, draw_pairs
+from toy.learning.pairs import FreshPairs, LoomPairs, draw_starts, scene_stream
 from toy.mixtures import Mixture
 from toy.scene import CUSTOM, Scene
 from toy.trace import coupling_cost
-from toy.training_pairs import FreshPairs, LabelledPairs, LoomPairs, draw_labelled, draw_starts, scene_stream
 from toy.world import World, particles, world
 
 N = 20_000
@@ -37,7 +38,7 @@ def loom(made: World, seeds: tuple[int, ...] = (0,), *, per_class: bool = False,
 def test_pairs_have_the_couplings_cost_and_their_classes_law(scene: Scene):
     """The mean cost is the closed form within four standard errors, and x_1 of a class has that class's mean; so has x_0 where the prior has classes."""
     made = world(scene)
-    pairs = draw_labelled(made, N, generator(1))
+    pairs = draw_pairs(made, N, generator(1))
     cost = (pairs.x_1 - pairs.x_0).square().sum(1)
     assert abs(float(cost.mean()) - coupling_cost(made)) < 4 * standard_error(cost) + 1e-12
     for c in range(made.target.class_count):

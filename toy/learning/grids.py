@@ -20,7 +20,7 @@ from torch import Tensor
 from lab.measures import distance, exact_flow, exact_flow_in_angle, refined
 from lab.paths import Path, VariancePreserving, by_name
 from lab.solvers import Field
-from toy.training_pairs import LabelledPairs
+from toy.drawn_pairs import LabelledPairs
 
 VERSION = 1
 NX, NY, TIMES = 64, 64, 32  # 1 MB of float32 a class
@@ -231,7 +231,7 @@ def grid_error(
         rms=float(mean.mean().sqrt()),
         t=tuple(moments.tolist()),
         by_time=tuple(mean.sqrt().tolist()),
-        end_median=float(apart.median()),
+        end_median=float(apart.quantile(0.5)),
         end_share_off=float((apart > off).double().mean()),
         off=off,
         ends=len(start),

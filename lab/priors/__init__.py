@@ -1,4 +1,4 @@
-"""Priors: laws of x_0, for samples of any shape. All have from_normals, sample, log_prob, gaussian_source, state and from_state (lab.prior_base.Prior).
+"""Priors: laws of x_0, for samples of any shape. All have from_normals, sample, log_prob, gaussian_source, state and from_state (lab.priors.base.Prior).
 
 | prior         | x_0 given                        | law                                                      |
 |---------------|----------------------------------|----------------------------------------------------------|
@@ -19,12 +19,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lab.class_covariances import COVARIANCES
-from lab.class_priors import ClassGaussian
 from lab.conversions import GaussianSource
-from lab.mixture_priors import ClassMixture
-from lab.prior_base import Prior, State, check_kind, check_name, check_positive, flat, kind_of, pack, part
-from lab.text_prior import TextGaussian, mapper_loss
+from lab.priors.base import Prior, State, check_kind, check_name, check_positive, flat, kind_of, pack, part
+from lab.priors.class_covariances import COVARIANCES
+from lab.priors.class_gaussian import ClassGaussian
+from lab.priors.class_mixture import ClassMixture
+from lab.priors.text import TextGaussian, mapper_loss
 
 __all__ = ["COVARIANCES", "ClassGaussian", "ClassMixture", "Gaussian", "Prior", "TextGaussian", "mapper_loss", "prior_from_state"]
 

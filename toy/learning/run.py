@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from toy.learning import Learned, Learner, train
-from toy.learning_options import LearningOptions
-from toy.learning_report import PAIRS, NetworkReport, report
+from toy.learning.grids import on_grid
+from toy.learning.learner import Learned, Learner, train
+from toy.learning.options import LearningOptions
+from toy.learning.report import PAIRS, NetworkReport, report
 from toy.scene import Scene
-from toy.snapshots import on_grid
 
 EVERY = 2.0  # seconds between lines of progress
 
@@ -32,7 +32,7 @@ def run(scene: Scene, options: LearningOptions, say: Callable[[str], None], out:
 
 
 def save_grid(learned: Learned, out: Path, network: int = 0) -> None:
-    """Writes one network's velocity after the last round as a grid (toy.snapshots), with the scene's query string and the network's seed."""
+    """Writes one network's velocity after the last round as a grid (toy.learning.grids), with the scene's query string and the network's seed."""
     last = learned.rounds[-1]
     pairs = last.stream.fresh(network, PAIRS)
     classes = last.architecture.classes

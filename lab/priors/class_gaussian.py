@@ -9,10 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from lab.class_covariances import COVARIANCES, Form, Moments, accumulator, checked_rank, spread_of
 from lab.conversions import GaussianSource
-from lab.covariances import FORMS, Diagonal, Isotropic
-from lab.prior_base import (
+from lab.priors.base import (
     Prior,
     State,
     check_kind,
@@ -27,13 +25,15 @@ from lab.prior_base import (
     to_bytes,
     to_text,
 )
+from lab.priors.class_covariances import COVARIANCES, Form, Moments, accumulator, checked_rank, spread_of
+from lab.priors.covariances import FORMS, Diagonal, Isotropic
 
 
 @dataclass(frozen=True, eq=False)
 class ClassGaussian(Prior):
     """N(mean mu_c, scale^2 S_c) for samples of class c.
 
-    means: mu_c, (C, *shape). spread: covariances of the flattened samples, in a form of lab.covariances; group (C,): which of them is whose. mean in [0, 1] moves the
+    means: mu_c, (C, *shape). spread: covariances of the flattened samples, in a form of lab.priors.covariances; group (C,): which of them is whose. mean in [0, 1] moves the
     centre from the origin to mu_c; scale multiplies the standard deviations; `dataclasses.replace(prior, scale=2.0)` changes either. `of` makes one of known moments.
 
     What `fit` notes: counts (C,), members; fell_back (C,), the classes that take the pooled covariance for want of members (`fallbacks` lists them); covariance, the

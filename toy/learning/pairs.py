@@ -5,7 +5,6 @@ it changes as it is visited, and is part of a snapshot.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,37 +16,18 @@ from lab import random
 from lab.assignment import AssignmentTable
 from lab.couplings import BatchOT, PerClassOT
 from lab.mixtures import schedule
+from lab.random import generator
 from toy.blocks import PairedField
+from toy.drawn_pairs import LabelledPairs, draw_pairs
 from toy.fitted import HELD_OUT
 from toy.pair_mixtures import LEAST_PER_GROUP
-from toy.sampled_pairs import batch_ot_pairs, pair_count
+from toy.sampled_pairs import pair_count
 from toy.world import World, is_conditional, particles
 
 # Streams of a network's seed: what its random numbers are used for.
 BLOCK_STREAM, FRESH_STREAM, POOL_STREAM, TABLE_DATA_STREAM, TABLE_PART_STREAM, REFLOW_STREAM = range(0x4E4E10, 0x4E4E16)
 
 LEAST_SHOWN = 400  # pairs of full OT: ten at each of the times that a loss is measured at
-
-
-@dataclass(frozen=True)
-class LabelledPairs:
-    """x_0, x_1 (n, 2) float64 and the class (n,) that x_1 is of."""
-
-    x_0: Float[Tensor, "n 2"]
-    x_1: Float[Tensor, "n 2"]
-    condition: Int[Tensor, " n"]
-
-    def __len__(self) -> int:
-        return len(self.x_0)
-
-    def rows(self, index: Tensor | slice) -> "LabelledPairs":
-        """Some of the pairs."""
-        return LabelledPairs(self.x_0[index], self.x_1[index], self.condition[index])
-
-    @property
-    def transport_cost(self) -> float:
-        """Mean squared distance of the pairs."""
-        return float((self.x_1 - self.x_0).square().sum(1).mean())
 
 
 class PairStream:
@@ -76,39 +56,6 @@ class PairStream:
         """Back to a `state`."""
 
 
-def generator(seed: int, number: int, stream: int) -> torch.Generator:
-    """A generator for one purpose. torch keeps 32 bits of a generator's seed, so they are drawn, not added up."""
-    word = random.uniforms(seed, torch.tensor([number]), 1, stream)
-    return torch.Generator().manual_seed(int(word * 2**32))
-
-
-def draw_labelled(made: World, count: int, generator: torch.Generator) -> LabelledPairs:
-    """Fresh pairs of a world's coupling with each x_1's class: exact draws of a block coupling, whole batches of batch OT in random order. Full OT has none."""
-    scene, field = made.scene, made.field
-    if isinstance(field, PairedField):
-        raise ValueError("coupling='full-ot' has no fresh pairs: it pairs the shown points")
-    if made.fitted is not None:
-        per_class = scene.coupling == "class-batch-ot"
-        drawn = batch_ot_pairs(
-            made.source, made.target, made.plan, batch_size=scene.batch_size, per_class=per_class, generator=generator, count=count
-        )
-        order = torch.randperm(len(drawn.x_0), generator=generator)[:count]
-        return LabelledPairs(drawn.x_0[order], drawn.x_1[order], made.target.classes[drawn.component[order]])
-    cell = torch.multinomial(field.plan.flatten(), count, replacement=True, generator=generator)
-    j, k = cell // field.plan.shape[1], cell % field.plan.shape[1]
-    normals = torch.randn(2, count, 2, dtype=torch.float64, generator=generator)
-    x_0, own_class = made.source.from_normals(normals[0], j), made.target.classes[k]
-    if made.cross is None:
-        return LabelledPairs(x_0, made.target.from_normals(normals[1], k), own_class)
-    # x_1 given x_0 within a pair of components: mean mu + C^T S^-1 (x_0 - m), covariance Sigma - C^T S^-1 C, which is zero for an optimal map.
-    gain = torch.linalg.solve(made.source.covariances[:, None], made.cross).mT
-    left = made.target.covariances[None] - gain @ made.cross
-    values, vectors = torch.linalg.eigh(0.5 * (left + left.mT))
-    root = vectors * values.clamp(min=0).sqrt()[..., None, :]
-    moved = gain[j, k] @ (x_0 - made.source.means[j])[..., None] + root[j, k] @ normals[1][..., None]
-    return LabelledPairs(x_0, made.target.means[k] + moved[..., 0], own_class)
-
-
 class FreshPairs(PairStream):
     """New pairs of the scene's coupling at every iteration."""
 
@@ -118,10 +65,10 @@ class FreshPairs(PairStream):
         self.made, self.seeds = made, seeds
 
     def block(self, network: int, number: int, count: int) -> LabelledPairs:
-        return draw_labelled(self.made, count, generator(self.seeds[network], number, BLOCK_STREAM))
+        return draw_pairs(self.made, count, generator(self.seeds[network], number, BLOCK_STREAM))
 
     def fresh(self, network: int, count: int) -> LabelledPairs:
-        return draw_labelled(self.made, count, generator(self.seeds[network], 0, FRESH_STREAM))
+        return draw_pairs(self.made, count, generator(self.seeds[network], 0, FRESH_STREAM))
 
 
 class PairPool(PairStream):
@@ -164,7 +111,7 @@ def scene_stream(made: World, seeds: Sequence[int]) -> PairStream:
     if made.fitted is None:
         return FreshPairs(made, seeds)
     count = pair_count(made.scene.batch_size)
-    pools = [draw_labelled(made, count, generator(s, 0, POOL_STREAM)) for s in seeds]
+    pools = [draw_pairs(made, count, generator(s, 0, POOL_STREAM)) for s in seeds]
     others = FreshPairs(made, seeds)
     return PairPool(f"{count} pairs of the scene's batch OT", pools, seeds, one_to_one=False, measured=others.fresh)
 

@@ -14,16 +14,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lab import measures, solvers
-from lab.distances import wasserstein2
 from lab.losses import TimeBins, by_time_bin
 from lab.solvers import Field
+from toy.drawn_pairs import LabelledPairs
 from toy.fitted import FittedCoupling, fit_block_coupling
-from toy.learning import Learned, TrainedRound
+from toy.learning.grids import GridError, flow_end, grid_error, on_grid
+from toy.learning.learner import Learned, TrainedRound
+from toy.learning.pairs import LoomPairs
 from toy.scene import Scene
-from toy.snapshots import GridError, flow_end, grid_error, on_grid
-from toy.trace import DistributionError
-from toy.training_pairs import LabelledPairs, LoomPairs
-from toy.world import FLOOR_STREAM, TARGET_STREAM, World, draw_data, particles
+from toy.trace import DistributionError, distribution_error
+from toy.world import World, particles
 
 PAIRS = 20_000  # that losses, floors and field errors are means over
 BINS, PER_BIN = 10, 4  # bins of time, and times in each
@@ -149,7 +149,7 @@ def _report(learned: Learned, trained: TrainedRound, network: int, with_grid: bo
         model=_apart(own.trajectory.end, goal, off),
         solver=_apart(_solved(learned.scene, made, velocity, start, told), own.trajectory.end, off),
         reference_error=own.error,
-        w2=_w2(made, condition, own.trajectory.end),
+        w2=distribution_error(made, condition, own.trajectory.end),
         straightness=float(measures.straightness(own.trajectory, velocity, told).mean()),
         transport_cost=drawn.transport_cost,
         flow_cost=measures.transport_cost(start, own.trajectory.end),
@@ -227,7 +227,7 @@ def _told(made: World, condition: Int[Tensor, " n"]) -> Int[Tensor, " n"] | None
 
 def _apart(a: Float[Tensor, "n 2"], b: Float[Tensor, "n 2"], off: float) -> EndError:
     d = measures.distance(a, b)
-    return EndError(float(d.square().mean().sqrt()), float(d.median()), float((d > off).double().mean()))
+    return EndError(float(d.square().mean().sqrt()), float(d.quantile(0.5)), float((d > off).double().mean()))
 
 
 def _solved(scene: Scene, made: World, velocity: Field, start: Tensor, told: Tensor | None) -> Float[Tensor, "n 2"]:
@@ -241,17 +241,6 @@ def _solved(scene: Scene, made: World, velocity: Field, start: Tensor, told: Ten
     return solvers.solve(
         velocity, start, method=scene.solver, nfe=scene.nfe, grid=scene.grid, condition=told, path=made.path, t_span=span
     ).end
-
-
-def _w2(made: World, condition: Int[Tensor, " n"], end: Float[Tensor, "n 2"]) -> DistributionError:
-    """Exact W2 of end points to fresh data of the same classes, and between two draws of data; root of the class-weighted mean of squares where the field sees the class."""
-    data, other = (draw_data(made.target, condition, made.scene.seed, stream) for stream in (TARGET_STREAM, FLOOR_STREAM))
-    groups = [torch.nonzero(condition == c)[:, 0] for c in condition.unique()] if made.sees_class else [torch.arange(len(end))]
-
-    def whole(a: Tensor, b: Tensor) -> float:
-        return sum(len(rows) / len(end) * wasserstein2(a[rows], b[rows]) ** 2 for rows in groups) ** 0.5
-
-    return DistributionError(whole(end, data), whole(other, data), len(end))
 
 
 def summary(learned: Learned, reports: list[NetworkReport]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from lab.conversions import GaussianSource
-from lab.covariances import Full
 from lab.em import choose_components, fit_em
-from lab.prior_base import Prior, State, check_kind, check_positive, check_shape, check_share, classes_of, flat, pack, part
+from lab.priors.base import Prior, State, check_kind, check_positive, check_shape, check_share, classes_of, flat, pack, part
+from lab.priors.covariances import Full
 
 SHARE = 0.2  # of a class's members, held out to choose its number of components
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from lab.covariances import EPS, Diagonal, Full, Isotropic, LowRank
 from lab.moments import DiagonalMoments, MomentAccumulator, PooledMoments, SketchedMoments
+from lab.priors.covariances import EPS, Diagonal, Full, Isotropic, LowRank
 
 Moments = MomentAccumulator | DiagonalMoments | PooledMoments | SketchedMoments
 Form = Isotropic | Diagonal | Full | LowRank

@@ -21,23 +21,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lab.losses import time_law
+from lab.random import generator
 from lab.solvers import solve
 from toy.blocks import PairedField
-from toy.learning_options import LearningOptions
-from toy.networks import Architecture, LearnedField, Moments, Scaling, perceptron
-from toy.scene import Scene
-from toy.training_pairs import (
+from toy.drawn_pairs import LabelledPairs, draw_pairs
+from toy.learning.networks import Architecture, LearnedField, Moments, Scaling, perceptron
+from toy.learning.options import LearningOptions
+from toy.learning.pairs import (
     FRESH_STREAM,
     REFLOW_STREAM,
-    LabelledPairs,
     LoomPairs,
     PairPool,
     PairStream,
-    draw_labelled,
     draw_starts,
-    generator,
     scene_stream,
 )
+from toy.scene import Scene
 from toy.world import World, world
 
 TIME_STREAM, MOMENTS_STREAM = 0x4E4E20, 0x4E4E21
@@ -65,7 +64,7 @@ class Snapshot:
 class TrainedRound:
     """Networks after a whole round: their averaged weights (S, P), the pairs that they were trained on, and the training loss (S,) of every iteration.
 
-    The loss is that of F's unit targets (toy.networks): mean squared error of the velocity over r(t)^2.
+    The loss is that of F's unit targets (toy.learning.networks): mean squared error of the velocity over r(t)^2.
     """
 
     round: int
@@ -87,8 +86,8 @@ class TrainedRound:
 class Learner:
     """Networks in training on a scene.
 
-    t is drawn by the time law on [0, 1], on VP and VE on [0, 1 - 1e-5], in strata over each batch; the loss is that of the velocity over r(t)^2 (toy.networks), which weighs
-    all times alike where the conditional velocity is unbounded. Adam, the learning rate falling to zero along a cosine; what is looked at is a moving average of the weights.
+    t is drawn by the time law on [0, 1], on VP and VE on [0, 1 - 1e-5], in strata over each batch; the loss is that of the velocity over r(t)^2 (see networks), which weighs all
+    times alike where the conditional velocity is unbounded. Adam, the learning rate falling to zero along a cosine; what is looked at is a moving average of the weights.
     """
 
     def __init__(self, scene: Scene, options: LearningOptions | None = None) -> None:
@@ -254,7 +253,7 @@ def _moments(made: World) -> Moments:
     """Of the scene's own pairs: the same for every network, method and round, so that networks do not depend on their company."""
     if isinstance(made.field, PairedField):
         return Moments.of(made.field.x_0, made.field.x_1)
-    pairs = draw_labelled(made, MOMENTS_FROM, generator(made.scene.seed, 0, MOMENTS_STREAM))
+    pairs = draw_pairs(made, MOMENTS_FROM, generator(made.scene.seed, 0, MOMENTS_STREAM))
     return Moments.of(pairs.x_0, pairs.x_1)
 
 
