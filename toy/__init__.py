@@ -1,6 +1,6 @@
 """The analytic 2-D world: targets and priors are Gaussian mixtures, so that the exact velocity, score and density are known in closed form.
 
-This room may import `lab` and never `trainers` or `app`. `python -m toy measure | figure` is its command line.
+This room may import `lab` and never `trainers` or `app`. `python -m toy measure | figure | train` is its command line.
 """
 
 import importlib

@@ -86,20 +86,23 @@ def component_ot(source: Mixture, target: Mixture, *, per_class: bool) -> Block:
     return Block(plan, source.covariances[:, None] @ maps)
 
 
-def full_ot(x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], condition: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n 2"]:
-    """The data x_1 in the order that pairs them optimally with x_0 (within each class, where given): exact assignment of the shown points."""
+def full_ot(x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], condition: Int[Tensor, " n"] | None = None) -> Int[Tensor, " n"]:
+    """The order of x_1 that pairs it optimally with x_0, x_0[i] with x_1[order[i]] (within each class, where given): exact assignment of the shown points."""
     order = torch.arange(len(x_0))
     for c in [None] if condition is None else condition.unique():
         rows = torch.arange(len(x_0)) if c is None else torch.nonzero(condition == c)[:, 0]
         order[rows] = rows[assign(squared_cost(x_0[rows], x_1[rows]))]
-    return x_1[order]
+    return order
 
 
 class PairedField:
-    """The velocity of given pairs, row by row: d_alpha x_1 + d_sigma x_0. It knows only these particles: x must have their number of rows, in their order."""
+    """The velocity of given pairs, row by row: d_alpha x_1 + d_sigma x_0. It knows only these particles: x must have their number of rows, in their order.
 
-    def __init__(self, x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], path: Path) -> None:
-        self.x_0, self.x_1, self.path = x_0, x_1, path
+    condition (N,): the class of each x_1.
+    """
+
+    def __init__(self, x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], condition: Int[Tensor, " n"], path: Path) -> None:
+        self.x_0, self.x_1, self.condition, self.path = x_0, x_1, condition, path
 
     def _check(self, x: Any) -> None:
         if len(x) != len(self.x_0):

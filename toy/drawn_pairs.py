@@ -8,7 +8,7 @@ from torch import Tensor
 
 from toy.blocks import PairedField
 from toy.sampled_pairs import batch_ot_pairs
-from toy.world import World, particles
+from toy.world import World
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def draw_pairs(made: World, count: int, generator: torch.Generator) -> LabelledP
     """
     scene, field = made.scene, made.field
     if isinstance(field, PairedField):
-        return LabelledPairs(field.x_0, field.x_1, particles(made).condition).rows(slice(0, count))
+        return LabelledPairs(field.x_0, field.x_1, field.condition).rows(slice(0, count))
     if made.fitted is not None:
         per_class = scene.coupling == "class-batch-ot"
         drawn = batch_ot_pairs(

@@ -113,12 +113,10 @@ def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]
         every = [pair for _, ladders in panels for pair in ladders]
         methods = " or ".join(dict.fromkeys(ladder.method for _, ladder in every))
         worst = max(ladder.reference_error for _, ladder in every)
-        share = max((ladder.reference_error / min(ladder.rmse) for _, ladder in every if max(ladder.rmse) > EXACT), default=0.0)
         words = protocol([traced for traced, _ in every], solver=False, reference_error=worst)
         _note(
             drawn,
-            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in a wrong class hold up. Order: of the median. "
-            f"No reference is off by more than {share:.1%} of its curve's least RMSE. {words}",
+            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in a wrong class hold up. Order: of the median. {words}",
             70 * len(panels),
         )
     return drawn
@@ -141,7 +139,7 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
     )
     with mpl.rc_context(STYLE):
         drawn, axes = figure(9.4, 0.9 + 0.27 * sum(len(p[1]) + 1.5 for p in panels), len(panels), 3, sharex="col")
-        for row, (title, traces) in zip(axes, panels, strict=True):
+        for place, (row, (title, traces)) in enumerate(zip(axes, panels, strict=True)):
             names = [short(tr.scene) for tr in traces]
             y = np.arange(len(traces))[::-1]
             for i, (ax, (name, value)) in enumerate(zip(row, columns, strict=True)):
@@ -155,7 +153,7 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
                 ax.margins(x=0.2)
                 ax.set_xlim(left=0)
                 ax.tick_params(axis="y", length=0)
-                if row is axes[-1]:
+                if place == len(panels) - 1:
                     ax.set_xlabel(name)
             row[0].set_title(title)
         _note(

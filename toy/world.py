@@ -111,8 +111,8 @@ def world(scene: Scene) -> World:
         return World(scene, source, target, plan, path, fitted.field(path), fitted=fitted)
     shown = draw_particles(source, target, is_conditional(scene), scene.count, scene.seed)
     data = draw_data(target, shown.condition, scene.seed, TARGET_STREAM)
-    x_1 = full_ot(shown.x_0, data, shown.condition if scene.sees == "class" else None)
-    return World(scene, source, target, plan, path, PairedField(shown.x_0, x_1, path))
+    order = full_ot(shown.x_0, data, shown.condition if scene.sees == "class" else None)
+    return World(scene, source, target, plan, path, PairedField(shown.x_0, data[order], shown.condition[order], path))
 
 
 @lru_cache(maxsize=16)

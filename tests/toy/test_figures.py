@@ -101,6 +101,13 @@ def test_local_error_is_drawn_over_each_whole_step(traces: list[Trace]):
     assert len(right.lines) == 2
 
 
+def test_straightness_acceleration_and_error_stand_beside_each_other_and_are_named(traces: list[Trace]):
+    axes = figures.straightness_and_error([("one", traces), ("two", traces)]).axes
+    assert [ax.get_xlabel() for ax in axes] == ["", "", "", "straightness", "acceleration", "global truncation error (RMSE)"]
+    for ax, values in zip(axes[:2], ([t.straightness for t in traces], [t.acceleration for t in traces]), strict=True):
+        assert np.array_equal(np.asarray(ax.lines[0].get_xdata()), values)
+
+
 def test_a_sweep_draws_every_scale(traces: list[Trace]):
     scales = (0.5, 1.0, 2.0)
     swept = [trace(Scene(count=60, prior="conditional", sees="class", scale=s)) for s in scales]

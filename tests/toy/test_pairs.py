@@ -95,5 +95,6 @@ def test_full_transport_shows_its_own_points():
     x_0, x_1 = points(draw_pairs(made, 50, generator()))
     cost = torch.cdist(made.field.x_1, made.field.x_0).square().numpy()  # pyright: ignore[reportAttributeAccessIssue]  # full OT's field is of pairs
     assert abs(cost.trace() - cost[linear_sum_assignment(cost)].sum()) < 1e-9
+    assert (made.target.class_log_prob(x_1).argmax(1) == draw_pairs(made, 50, generator()).condition).all()
     assert torch.equal(x_0, made.field.x_0[:50])  # pyright: ignore[reportAttributeAccessIssue]
     assert torch.equal(x_1, made.field.x_1[:50])  # pyright: ignore[reportAttributeAccessIssue]

@@ -196,7 +196,7 @@ def test_full_transport_pairs_the_shown_points_optimally_and_moves_them_straight
     with pytest.raises(ValueError, match="paired particles"):
         field.velocity(field.x_0[:5], 0.5)
     data = draw_data(traced.world.target, traced.condition, 0, 1)
-    within = full_ot(traced.x_0, data, traced.condition)
+    within = data[full_ot(traced.x_0, data, traced.condition)]
     for c in range(8):
         rows = traced.condition == c
         assert torch.equal(within[rows].sort(0).values, data[rows].sort(0).values)

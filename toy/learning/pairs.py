@@ -22,7 +22,7 @@ from toy.drawn_pairs import LabelledPairs, draw_pairs
 from toy.fitted import HELD_OUT
 from toy.pair_mixtures import LEAST_PER_GROUP
 from toy.sampled_pairs import pair_count
-from toy.world import World, is_conditional, particles
+from toy.world import World, is_conditional
 
 # Streams of a network's seed: what its random numbers are used for.
 BLOCK_STREAM, FRESH_STREAM, POOL_STREAM, TABLE_DATA_STREAM, TABLE_PART_STREAM, REFLOW_STREAM = range(0x4E4E10, 0x4E4E16)
@@ -106,7 +106,7 @@ def scene_stream(made: World, seeds: Sequence[int]) -> PairStream:
             raise ValueError(
                 f"count={made.scene.count} shown points are too few to train on with coupling='full-ot'; give at least {LEAST_SHOWN}"
             )
-        shown = LabelledPairs(made.field.x_0, made.field.x_1, particles(made).condition)
+        shown = LabelledPairs(made.field.x_0, made.field.x_1, made.field.condition)
         return PairPool("the shown points, paired optimally", [shown] * len(seeds), seeds, one_to_one=True)
     if made.fitted is None:
         return FreshPairs(made, seeds)
