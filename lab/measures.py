@@ -62,6 +62,11 @@ class ErrorSummary:
     max: float
     reference_error: float
 
+    @property
+    def resolved(self) -> bool:
+        """Whether the reference is ten times better than the error, or both are rounding: if not, the error is no more than the reference can tell."""
+        return self.reference_error <= max(0.1 * self.rmse, NEGLIGIBLE)
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -153,30 +158,44 @@ def reference(
     times: Float[Tensor, " k"] | None = None,
     t_span: tuple[float, float] = (0.0, 1.0),
     steps: int = REFERENCE_STEPS,
-    below: float | None = None,
 ) -> Reference:
     """The exact flow from x_0: RK4 with at least `steps` steps on a grid through `times` (the solver's; in the
     angle asin(alpha) on VP and its like on VE), its error bounded by the difference to half as many steps.
-
-    With `below`, the steps are doubled until the RMS difference is at most `below` or 1e-10, or 2,048 steps are reached (`Reference.error` tells).
     """
     path = path or CondOT()
-    base = torch.tensor(t_span, dtype=torch.float64) if times is None else times.double()
-    while True:
-        grid = refined(base, steps, path)
-        integrate = exact_flow if path.last_time == 1.0 else exact_flow_in_angle
-        fine = integrate(velocity, x_0, grid, condition, path)
-        coarse = integrate(velocity, x_0, grid[::2], condition, path)
-        found = Reference(fine, distance(fine.end, coarse.end))
-        if below is None or found.error <= max(below, NEGLIGIBLE) or steps >= MOST_STEPS:
-            return found
-        steps *= 2
+    grid = refined(torch.tensor(t_span, dtype=torch.float64) if times is None else times.double(), steps, path)
+    integrate = exact_flow if path.last_time == 1.0 else exact_flow_in_angle
+    fine, coarse = (integrate(velocity, x_0, g, condition, path) for g in (grid, grid[::2]))
+    return Reference(fine, distance(fine.end, coarse.end))
 
 
 def global_error(end: Float[Tensor, "b *shape"], exact: Reference) -> ErrorSummary:
     """Global truncation error: distance between the solver's end points and the exact flow's from the same x_0."""
     d = distance(end, exact.trajectory.end)
     return ErrorSummary(float(d.square().mean().sqrt()), float(d.quantile(0.5)), float(d.max()), exact.error)
+
+
+def errors_against_exact(
+    velocity: Field,
+    x_0: Float[Tensor, "b *shape"],
+    ends: Sequence[Tensor],
+    *,
+    condition: Any = None,
+    path: Path | None = None,
+    times: Float[Tensor, " k"] | None = None,
+    t_span: tuple[float, float] = (0.0, 1.0),
+) -> tuple[Reference, list[ErrorSummary]]:
+    """The global errors of solvers' end points from the same x_0, and the reference that they are measured against.
+
+    The reference is refined until its error is a tenth of the least RMSE, or 1e-10, or 2,048 steps are reached: then an error is no more than the reference can tell.
+    """
+    steps = REFERENCE_STEPS
+    while True:
+        exact = reference(velocity, x_0, condition=condition, path=path, times=times, t_span=t_span, steps=steps)
+        errors = [global_error(end, exact) for end in ends]
+        if all(e.resolved for e in errors) or steps >= MOST_STEPS:
+            return exact, errors
+        steps *= 2
 
 
 @dataclass(frozen=True)
@@ -297,7 +316,6 @@ def nfe_ladder(
     velocity: Field,
     x_0: Float[Tensor, "b *shape"],
     method: str,
-    exact: Reference,
     *,
     nfes: Sequence[int] = NFE_LADDER,
     grid: str = "uniform",
@@ -305,13 +323,16 @@ def nfe_ladder(
     path: Path | None = None,
     t_span: tuple[float, float] = (0.0, 1.0),
 ) -> Ladder:
-    """The solver's global truncation error at each budget of `nfes` that it can use exactly; the others are left out."""
+    """The solver's global truncation error at each budget of `nfes` that it can use exactly; the others are left out.
+
+    Against one reference, refined to a tenth of the least of them (`errors_against_exact`). Raises ValueError where no budget can be used.
+    """
     per_call = evaluations_per_call(velocity)
     usable = tuple(n for n in nfes if nearest_nfe(method, n, per_call) == (n,))
-    errors = []
-    for nfe in usable:
-        run = solve(velocity, x_0, method=method, nfe=nfe, grid=grid, condition=condition, path=path, t_span=t_span)
-        errors.append(global_error(run.end, exact))
+    if not usable:
+        raise ValueError(f"nfes={tuple(nfes)} holds no budget that {method} can use exactly")
+    ends = [solve(velocity, x_0, method=method, nfe=n, grid=grid, condition=condition, path=path, t_span=t_span).end for n in usable]
+    exact, errors = errors_against_exact(velocity, x_0, ends, condition=condition, path=path, t_span=t_span)
     columns = ((tuple(getattr(e, name) for e in errors)) for name in ("rmse", "median", "max"))
     return Ladder(method, usable, *columns, reference_error=exact.error)
 
@@ -377,16 +398,14 @@ def measure(
     with torch.no_grad():
         times = fixed_times(method, nfe, grid, path, t_span, evaluations_per_call(velocity))
         run = solve(velocity, x_0, method=method, nfe=nfe, grid=grid, condition=condition, path=path, t_span=t_span)
-        first = reference(velocity, x_0, condition=condition, path=path, times=times, t_span=t_span)
-        rough = global_error(run.end, first)
-        exact = reference(velocity, x_0, condition=condition, path=path, times=times, t_span=t_span, below=0.1 * rough.rmse)
+        exact, (error,) = errors_against_exact(velocity, x_0, [run.end], condition=condition, path=path, times=times, t_span=t_span)
         flow = exact.trajectory
         return Measured(
             method,
             run.nfe,
-            global_error(run.end, exact),
+            error,
             float(straightness(flow, velocity, condition).mean()),
             acceleration(flow, velocity, condition),
             path_efficiency(flow),
-            nfe_ladder(velocity, x_0, method, exact, nfes=nfes, grid=grid, condition=condition, path=path, t_span=t_span),
+            nfe_ladder(velocity, x_0, method, nfes=nfes, grid=grid, condition=condition, path=path, t_span=t_span),
         )

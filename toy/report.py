@@ -50,13 +50,14 @@ def describe(scene: Scene) -> str:
 def table(traced: Trace) -> str:
     """The measures of a trace for reading: one line each, with its meaning."""
     error, cost, w2 = traced.global_error, traced.transport_cost, traced.w2
+    known = "" if error.resolved else ": no more can be told"
     still = traced.path_efficiency is None
     rows = [
         ("function evaluations", f"{traced.nfe}", "counted at the field"),
         (
             "global truncation error",
             f"{error.rmse:.4g}",
-            f"RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by {error.reference_error:.1g}",
+            f"RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by {error.reference_error:.1g}{known}",
         ),
     ]
     if traced.local_error is not None:

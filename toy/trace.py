@@ -158,13 +158,7 @@ def _trace(scene: Scene) -> Trace:
         run = solvers.solve(
             velocity, start, method=scene.solver, nfe=scene.nfe, grid=scene.grid, condition=told, path=made.path, t_span=span
         )
-    exact = measures.reference(velocity, start, condition=told, path=made.path, times=run.t)
-    rough = measures.global_error(run.end, exact)
-    if exact.error > max(0.1 * rough.rmse, measures.NEGLIGIBLE):
-        exact = measures.reference(
-            velocity, start, condition=told, path=made.path, times=run.t, steps=2 * measures.REFERENCE_STEPS, below=0.1 * rough.rmse
-        )
-    error = measures.global_error(run.end, exact)
+    exact, (error,) = measures.errors_against_exact(velocity, start, [run.end], condition=told, path=made.path, times=run.t)
     flow = exact.trajectory
     local = None if adaptive else measures.local_error(velocity, exact, run.t, scene.solver, condition=told, path=made.path)
     spread = float(made.target.covariance.trace().sqrt())
@@ -216,7 +210,6 @@ def nfe_ladder(traced: Trace) -> Ladder:
             made.field.velocity,
             made.path.start(traced.x_0),
             scene.solver,
-            traced.reference,
             grid=scene.grid,
             condition=_told(made, traced.condition),
             path=made.path,

@@ -142,8 +142,14 @@ def test_global_error_of_euler_on_decay_is_known():
 
 def test_the_reference_is_refined_until_it_is_good_enough_and_its_error_is_bounded_by_what_it_says():
     x_0 = normal(50, 2)
-    rough, fine = (measures.reference(in_and_out, x_0, steps=4, below=b) for b in (None, 1e-9))
-    assert fine.error <= 1e-9 < rough.error
+    rough = measures.reference(in_and_out, x_0, steps=4)
+    near = x_0 + 1e-8  # an end point that is off by 1.4e-8, for the flow map is the identity
+    fine, (far, close) = measures.errors_against_exact(in_and_out, x_0, [x_0 + 1, near])
+    assert measures.reference(in_and_out, x_0).error > 1e-8 / 10  # so that there was something to refine
+    assert fine.error <= close.rmse / 10
+    assert close.rmse == pytest.approx(2**0.5 * 1e-8, rel=0.1)
+    assert far.rmse == pytest.approx(2**0.5, rel=1e-6)
+    assert far.reference_error == close.reference_error == fine.error
     true = (rough.trajectory.end - x_0).norm(dim=1)  # the flow map is the identity
     assert float(true.square().mean().sqrt()) <= rough.error
 
@@ -183,8 +189,7 @@ def test_local_errors_of_decay_are_the_taylor_remainders(method):
 
 def test_the_ladder_fits_the_order_only_where_it_is_clean():
     x_0 = normal(50, 2)
-    exact = measures.reference(decay, x_0, steps=1024)
-    euler, heun = (measures.nfe_ladder(decay, x_0, m, exact) for m in ("euler", "heun"))
+    euler, heun = (measures.nfe_ladder(decay, x_0, m) for m in ("euler", "heun"))
     assert euler.nfe == measures.NFE_LADDER
     assert heun.nfe == tuple(n for n in measures.NFE_LADDER if n % 2 == 0)
     assert euler.order is not None
