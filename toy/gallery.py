@@ -76,7 +76,7 @@ def _coupling_lines(scenes: Sequence[Scene], say: Say) -> Figure:
 def _error(scenes: Sequence[Scene], say: Say) -> Figure:
     panels = []
     for sees in SEES:
-        row = [replace(s, nfe=64) for s in scenes if s.sees == sees]
+        row = [s for s in scenes if s.sees == sees]
         if row:
             panels.append((f"Field sees the {sees}", [(tr, nfe_ladder(tr)) for tr in _traces(row, say)]))
     return figures.error_against_nfe(panels)

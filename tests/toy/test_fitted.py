@@ -2,11 +2,13 @@
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+import toy.fitted as fitted_module
 from toy.drawn_pairs import LabelledPairs, draw_pairs
 from toy.field import MixtureField
 from toy.fitted import FittedCoupling, fit_block_coupling
@@ -159,3 +161,24 @@ def test_pairs_that_cannot_be_fitted_are_refused():
         fit_block_coupling(x, x[:50], every)
     with pytest.raises(ValueError, match="needs at least 13"):
         fit_block_coupling(x, x, torch.cat((every[:95], torch.ones(5, dtype=torch.int64))))
+
+
+def test_the_stated_error_is_a_bootstrap_from_twice_as_many_sub_components(monkeypatch: pytest.MonkeyPatch):
+    """The last three fits: the chosen number to the pairs, twice as many to the pairs (taken for the truth), the chosen number to pairs drawn from those."""
+    fits = []
+    fit = fitted_module.fit_pairs
+
+    def recorded(pairs: Tensor, group: Tensor, components: int, **kwargs: Any):
+        fits.append((components, pairs))
+        return fit(pairs, group, components, **kwargs)
+
+    monkeypatch.setattr(fitted_module, "fit_pairs", recorded)
+    made = world(Scene(target="two-modes"))
+    x_0, x_1 = points(draw_pairs(made, 20_000, generator(6)))
+    found = fit_block_coupling(x_0, x_1, made.target.responsibilities(x_1).argmax(1), weights=made.target.weights)
+    (chosen, pairs), (truth, same), (again, drawn) = fits[-3:]
+    assert (chosen, truth, again) == (found.sub_components, 2 * found.sub_components, found.sub_components)
+    assert torch.equal(pairs, same)
+    assert not torch.equal(pairs, drawn)
+    assert len(drawn) == len(pairs)
+    assert found.estimate.off == pytest.approx(0.1 * float(found.target.covariance.trace() / 2) ** 0.5, rel=0.02)

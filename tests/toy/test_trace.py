@@ -12,9 +12,10 @@ from toy.blocks import PairedField, bures_wasserstein2, class_plan, component_ot
 from toy.field import MixtureField
 from toy.mixtures import Mixture
 from toy.priors import prior_mixture, reduced
+from toy.report import table
 from toy.scene import Scene
 from toy.targets import by_name
-from toy.trace import nfe_ladder, trace
+from toy.trace import distribution_error, nfe_ladder, trace
 from toy.world import draw_data, particles, target_mixture, world
 
 
@@ -258,3 +259,44 @@ def test_the_ladder_of_a_scene_falls_and_adaptive_solvers_have_none():
 
 def test_separation_moves_modes_apart():
     assert (target_mixture(Scene(separation=2.0)).means - 2 * by_name("ring-strips").means).abs().max() < 1e-12
+
+
+def test_wrong_class_counts_ends_in_another_class_than_the_exact_ends():
+    """Not in another than the particle's own: where the field does not see the class, an exact solver has none wrong although most particles end elsewhere."""
+    rough, fine = (trace(Scene(solver="rk4", nfe=n, count=400)) for n in (4, 512))
+    ends, exact = (rough.world.target.class_log_prob(x).argmax(1) for x in (rough.x[-1], rough.reference.trajectory.x[-1]))
+    assert rough.wrong_class == float((ends != exact).double().mean()) > 0.02
+    assert float((exact != rough.condition).double().mean()) > 0.5
+    assert fine.wrong_class < 0.005
+
+
+def test_full_transport_of_a_field_that_sees_the_class_stays_within_classes():
+    made = world(Scene(coupling="full-ot", sees="class", count=200))
+    field, shown = made.field, particles(made)
+    assert isinstance(field, PairedField)
+    assert torch.equal(field.condition, shown.condition)
+    assert torch.equal(made.target.class_log_prob(field.x_1).argmax(1), shown.condition)
+    for c in range(8):
+        rows = shown.condition == c
+        cost = (field.x_0[rows][:, None] - field.x_1[rows][None]).square().sum(-1).numpy()
+        from scipy.optimize import linear_sum_assignment
+
+        assert abs(cost.trace() - cost[linear_sum_assignment(cost)].sum()) < 1e-9
+
+
+def test_the_coupling_share_is_what_the_exact_flow_lacks_and_arises_for_blind_transport_alone():
+    """A field that is told the class, trained on batch OT that was blind to it: W2 of the exact flow's ends, above the floor in squares."""
+    blind = trace(Scene(coupling="batch-ot", sees="class", count=400))
+    whole = distribution_error(blind.world, blind.condition, blind.reference.trajectory.x[-1])
+    assert blind.shares.coupling == pytest.approx((whole.value**2 - whole.floor**2) ** 0.5)
+    assert blind.shares.coupling is not None
+    assert 0.5 < blind.shares.coupling < whole.value
+    told = [trace(replace(blind.scene, coupling="class-batch-ot")), trace(replace(blind.scene, sees="position"))]
+    assert [t.shares.coupling for t in told] == [None, None]
+
+
+def test_the_table_says_the_numbers_of_the_trace():
+    traced = trace(Scene(count=100))
+    error, words = traced.global_error, " ".join(table(traced).split())
+    assert f"{error.rmse:.4g} RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by" in words
+    assert f"wrong class {100 * traced.wrong_class:.3g} %" in words
