@@ -157,6 +157,8 @@ class AssignmentTable:
     def _solve(self, slots: Tensor, x_0: Tensor, x_1: Tensor, condition: Tensor | None, coupling: Coupling) -> Pairs:
         if len(slots) != len(x_0) or len(slots) != len(x_1):
             raise ValueError(f"{len(slots)} slots cannot hold {len(x_0)} noises x_0 for {len(x_1)} data x_1")
+        if len(slots) and not 0 <= int(slots.min()) <= int(slots.max()) < len(self._noise):
+            raise ValueError(f"slots run from {int(slots.min())} to {int(slots.max())}; the table's are 0 to {len(self._noise) - 1}")
         if bool((slots.sort().values.diff() == 0).any()):
             raise ValueError(
                 "a slot occurs twice in the batch, and a noise cannot be exchanged with itself: let no datum occur twice in a batch"

@@ -106,6 +106,10 @@ class ConditionalOT:
         _check(x_0, x_1, condition)
         if condition is None:
             raise ValueError("ConditionalOT needs condition=: classes (whole numbers) or vectors (B, D); without conditions use BatchOT")
+        if condition.ndim == 1 and condition.is_floating_point():
+            raise ValueError(
+                f"condition has shape {tuple(condition.shape)} and dtype {condition.dtype}: classes must be whole numbers (condition.long()), continuous conditions (B, D)"
+            )
         if not condition.is_floating_point():
             return PerClassOT()(x_0, x_1, condition, generator)
         if not self.weight >= 0:

@@ -77,6 +77,8 @@ class Guided:
         each = evaluations_per_call(self.velocity)
         self.evaluations += each
         conditional = self.velocity(x, t, condition)
+        if conditional.shape != x.shape:
+            raise ValueError(f"velocity returned shape {tuple(conditional.shape)} for x {tuple(x.shape)}; they must be the same")
         inside = self._inside(t)
         if self.is_off or inside is False:
             return conditional

@@ -52,6 +52,10 @@ class Counted:
     def __call__(self, x: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         before = getattr(self.velocity, "evaluations", None)
         u = self.velocity(x, t, condition)
+        if u.shape != x.shape:
+            raise ValueError(
+                f"velocity returned shape {tuple(u.shape)} for x {tuple(x.shape)}; they must be the same, or numbers would be shared out silently"
+            )
         self.nfe += self.cost if before is None else getattr(self.velocity, "evaluations") - before  # noqa: B009  # a Field need not have it
         return u
 

@@ -417,3 +417,13 @@ def test_bad_input_is_named_and_leaves_the_table_as_it_was(call, message):
     with pytest.raises(ValueError, match=message):
         call(table)
     assert torch.equal(table.state(), before)
+
+
+@pytest.mark.parametrize("slots", [[19, -1, 0], [0, 1, 20]])
+def test_slots_outside_the_table_are_refused_and_leave_it_whole(slots: list[int]):
+    """-1 is slot 19 to numpy: a noise would be lost, and the checkpoint could not be read."""
+    table = AssignmentTable(10, 2)
+    before = table.state()
+    with pytest.raises(ValueError, match="slots run from"):
+        table.exchange(torch.tensor(slots), torch.tensor([[9.0, 9], [5, 5], [0, 0]]), torch.tensor([[0.0, 0], [9, 9], [5, 5]]))
+    assert torch.equal(AssignmentTable.from_state(table.state()).state(), before)

@@ -126,3 +126,10 @@ def test_unequal_batches_are_refused():
         PerClassOT()(torch.zeros(3, 2), torch.zeros(3, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="finite"):
         BatchOT()(torch.full((3, 2), np.nan), torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("coupling", [PerClassOT(), ConditionalOT()], ids=lambda c: type(c).__name__)
+def test_classes_as_floats_are_refused_and_not_taken_for_continuous_conditions(coupling):
+    x_0, x_1, condition = batch(20)
+    with pytest.raises(ValueError, match="whole number"):
+        coupling(x_0, x_1, condition.float())

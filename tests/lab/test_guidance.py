@@ -270,3 +270,8 @@ def test_a_null_that_fits_no_condition_is_refused(null, condition, words):
 def test_the_gap_needs_one_state_per_time():
     with pytest.raises(ValueError, match="2 states and t 1 times"):
         guidance_gap(FIELD.velocity, torch.stack((X, X)), TIMES[:1], CLASSES, null=None)
+
+
+def test_a_field_of_another_shape_is_not_guided():
+    with pytest.raises(ValueError, match="velocity returned shape"):
+        Guided(lambda x, t, condition=None: x[:, :1], 0.5, convention="extra", null=None)(X[:4], T[:4], CLASSES[:4])

@@ -253,3 +253,15 @@ def test_a_step_costs_less_beside_its_evaluations_than_torchdiffeqs():
     measured = json.loads(done.stdout)
     assert max(method["difference"] for method in measured["methods"].values()) < 1e-5  # the same steps in float32
     assert measured["ratio"] < 2 * measured["bar"], measured
+
+
+@pytest.mark.parametrize("method", FIXED_STEP)
+def test_a_velocity_of_another_shape_is_refused_and_not_shared_out(method):
+    """(B, 1) and (B,) would broadcast against (B, D), the latter silently wrong where B = D."""
+    for wrong in (lambda x, t, condition=None: x[:, :1], lambda x, t, condition=None: t):
+        with pytest.raises(ValueError, match="velocity returned shape"):
+            solve(wrong, points(2), method=method, nfe=12)
+
+
+def test_ddim_counts_a_field_that_brings_its_own_end_points():
+    assert solve(BROAD.velocity, points(4), method="ddim", nfe=5).nfe == 5
