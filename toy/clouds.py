@@ -71,7 +71,10 @@ def parse_points(text: str, name: str = "the file") -> Cloud:
     if not lines:
         raise ValueError(f"{name} is empty; a CSV file with columns x, y and perhaps class is needed")
     delimiter = max(",;\t", key=lines[0].count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter)]
+    except csv.Error as error:
+        raise ValueError(f"{name} is no CSV file with columns x, y and perhaps class: {error}") from error
     header = [cell.lower() for cell in rows[0]]
     if "x" in header and "y" in header:
         columns = header.index("x"), header.index("y"), header.index("class") if "class" in header else None

@@ -124,6 +124,8 @@ def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say, targ
         raise ValueError(unknown("sees", sees, (*SEES, "both")))
     if out.suffix.lower() not in FORMATS:
         raise ValueError(f"--out {out} must end in {', '.join(FORMATS)}")
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a folder; name a file in it")
     if not out.parent.is_dir():
         raise ValueError(f"--out {out}: the folder {out.parent} does not exist")
     scenes = []
@@ -155,6 +157,8 @@ README: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 
 def draw_all(folder: Path, say: Say) -> None:
     """Every figure of the README."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {folder} is a file; with --all it must be a folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name, (kind, sees, target, queries) in README.items():
         draw(kind, folder / name, sees, queries, say, target)

@@ -169,8 +169,8 @@ def _letters(text: str) -> Mixture:
     bold = FontProperties(family="DejaVu Sans", weight="bold")
     clouds, classes, shift = [], [], 0.0
     for c, glyph in enumerate(glyphs):
-        outline = TextPath((0, 0), glyph, size=1, prop=bold)
-        if len(outline.vertices) == 0:
+        outline = TextPath((0, 0), glyph, size=1, prop=bold) if glyph.isprintable() else None  # matplotlib fails on signs without a glyph
+        if outline is None or not outline.to_polygons():
             raise ValueError(f"letters={text!r}: {glyph!r} has no outline to draw; use letters, digits or signs")
         (left, bottom), (right, top) = outline.get_extents().get_points()
         gx, gy = np.meshgrid(np.linspace(left, right, 60), np.linspace(bottom, top, 60))

@@ -42,6 +42,13 @@ def test_couplings_cost_what_scipys_optimum_costs(n):
 def test_squared_cost_is_the_squared_distance():
     x_0, x_1, _ = batch(20)
     assert (squared_cost(x_1, x_0) - (x_1[:, None] - x_0[None]).square().sum(-1)).abs().max() < 1e-12
+    g = torch.Generator().manual_seed(3)
+    images, others = (
+        1e4 + torch.randn(12, 3, 8, 8, dtype=torch.float64, generator=g) for _ in range(2)
+    )  # many dimensions, far from the origin
+    plain = (images.flatten(1)[:, None] - others.flatten(1)[None]).square().sum(-1)
+    assert (squared_cost(images, others) / plain - 1).abs().max() < 1e-11
+    assert squared_cost(images, images).diagonal().max() < 1e-9
 
 
 @pytest.mark.parametrize("cost", [torch.full((3, 3), torch.nan), torch.zeros(2, 3)])

@@ -95,6 +95,9 @@ def _normals(n: int):
         (("figure", "trajectory"), "did you mean 'trajectories'"),
         (("figure", "error", "--out", "{bad}"), ".png, .svg, .pdf"),
         (("figure", "error", "--scene", "nfe=0"), "nfe"),
+        (("figure", "error", "--out", "{folder.png}"), "is a folder"),
+        (("measure", "--points", "{wide}"), "is no CSV file"),
+        (("measure", "--target", "letters", "--letters", "\u200b"), "no outline"),
         (("nonsense",), "nonsense"),
     ],
 )
@@ -110,6 +113,8 @@ def test_bad_input_ends_in_one_line_and_status_2(capsys, tmp_path: Path, argumen
         "words": "hello\nworld\n",
         "long": "x,y\n" + "1,2\n" * 100_001,
     }
+    (tmp_path / "folder.png").mkdir()
+    files["wide"] = "x,y\n" + "1" * 200_000 + ",2\n"
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     filled = [a.replace("{", f"{tmp_path}/").replace("}", "") if a.startswith("{") else a for a in arguments]

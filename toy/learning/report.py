@@ -126,15 +126,19 @@ def _report(learned: Learned, trained: TrainedRound, network: int, with_grid: bo
     kind = "one-to-one" if exact is None else "exact" if fitted is None else "fitted"
     losses = measure_losses(velocity, exact, drawn, made, kind)
 
+    shown = particles(made, ends)
     if exact is None:
         taught = stream.fresh(network, ends)
         x_0, condition, goal = taught.x_0, taught.condition, taught.x_1
     else:
-        shown = particles(made, ends)
         x_0, condition = shown.x_0, shown.condition
         goal = flow_end(exact, path.start(x_0), _told(made, condition), path, made.last_time)
     start, told, span = path.start(x_0), _told(made, condition), (0.0, made.last_time)
     own = measures.reference(velocity, start, condition=told, path=path, t_span=span)
+    # W2 is that of the scene's own particles, with classes in proportion, in every round: only then can rounds be compared.
+    shown_end = own.trajectory.end
+    if exact is None:
+        shown_end = flow_end(velocity, path.start(shown.x_0), _told(made, shown.condition), path, made.last_time)
     off = OFF * float(made.target.covariance.trace() / 2) ** 0.5
     known = None
     if with_grid:
@@ -149,7 +153,7 @@ def _report(learned: Learned, trained: TrainedRound, network: int, with_grid: bo
         model=_apart(own.trajectory.end, goal, off),
         solver=_apart(_solved(learned.scene, made, velocity, start, told), own.trajectory.end, off),
         reference_error=own.error,
-        w2=distribution_error(made, condition, own.trajectory.end),
+        w2=distribution_error(made, shown.condition, shown_end),
         straightness=float(measures.straightness(own.trajectory, velocity, told).mean()),
         transport_cost=drawn.transport_cost,
         flow_cost=measures.transport_cost(start, own.trajectory.end),

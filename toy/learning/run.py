@@ -17,7 +17,7 @@ EVERY = 2.0  # seconds between lines of progress
 
 def run(scene: Scene, options: LearningOptions, say: Callable[[str], None], out: Path | None = None) -> tuple[Learned, list[NetworkReport]]:
     """Trains, measures every network after every round, and says how far it is. Raises ValueError for bad options, before any work where it can."""
-    if out is not None and (out.suffix != ".npz" or not out.absolute().parent.is_dir()):
+    if out is not None and (out.suffix != ".npz" or not out.absolute().parent.is_dir() or out.is_dir()):
         raise ValueError(f"out={out} must be a file ending in .npz in a folder that exists")
     learned = train(scene, options, Progress(say))
     reports = []
