@@ -20,7 +20,8 @@ def time_grid(
 
     With s = 0, 1/K, ..., 1 the fractions of the span are
     uniform: s. cosine: (1 - cos(pi s)) / 2, dense at both ends. shifted: s / (3 - 2 s), the time shift of Esser et al. 2024 turned to our direction, dense near the prior.
-    edm: Karras et al. 2022, eq. 5 with rho = 7 on the noise-to-data ratio sigma / alpha from 80 to 0.002, then 0; its first time is the start. snr: alpha / (alpha + sigma)
+    edm: Karras et al. 2022, eq. 5 with rho = 7 on the noise-to-data ratio sigma / alpha from 80 (or the most that the span has) to 0.002, then the end; where the span
+    ends with more noise than that, to what it ends with. Its first time is the start. snr: alpha / (alpha + sigma)
     uniform between the span's ends, so that all paths see the same signal-to-noise ratios. edm and snr depend on `path` (CondOT if not given) and are exact in t, the
     others are scaled to the span. Backwards spans give the same times in reverse. Raises ValueError for an unknown name, a step count below 1 or a bad span.
     """
@@ -42,12 +43,19 @@ def time_grid(
         ends = path.ratio(torch.tensor([first, last], dtype=torch.float64))
         t = path.time_of_ratio(ends[0] + (ends[1] - ends[0]) * s)
     elif name == "edm":
-        low, high = EDM_SIGMA_MIN ** (1 / EDM_RHO), EDM_SIGMA_MAX ** (1 / EDM_RHO)
-        noise = (high + torch.linspace(0, 1, steps, dtype=torch.float64) * (low - high)) ** EDM_RHO
-        t = torch.cat((path.time_of_ratio(1 / (1 + noise)), torch.ones(1, dtype=torch.float64)))
-        inside = bool((t[1:-1] > first).all()) and bool((t[1:-1] < last).all())
-        if not inside:
-            raise ValueError(f"grid='edm' with {steps} steps has times outside t_span={t_span}; use the whole span (0, 1) or another grid")
+        ratio = path.ratio(torch.tensor([first, last], dtype=torch.float64))
+        most, least = (1 / ratio - 1).tolist()  # sigma / alpha at the ends: infinite at a clean start, 0 at a clean end
+        ends_noisy = least > EDM_SIGMA_MIN
+        low, high = max(least, EDM_SIGMA_MIN) ** (1 / EDM_RHO), min(most, EDM_SIGMA_MAX) ** (1 / EDM_RHO)
+        if not low < high:
+            raise ValueError(
+                f"grid='edm' has no noise levels from {EDM_SIGMA_MAX:g} to {EDM_SIGMA_MIN:g} within t_span={t_span}; use another grid"
+            )
+        levels = torch.linspace(
+            0, 1, steps + ends_noisy, dtype=torch.float64
+        )  # the last step is the one to no noise, where the span goes so far
+        t = path.time_of_ratio(1 / (1 + (high + levels * (low - high)) ** EDM_RHO))
+        t = t if ends_noisy else torch.cat((t, torch.ones(1, dtype=torch.float64)))
     else:
         fraction = {"uniform": s, "cosine": 0.5 - 0.5 * torch.cos(torch.pi * s), "shifted": s / (SHIFT - (SHIFT - 1) * s)}[name]
         t = first + (last - first) * fraction

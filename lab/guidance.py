@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lab.measures import mean_square
-from lab.solvers import Field, clock, evaluations_per_call
+from lab.solvers import Field, check_velocity, clock, evaluations_per_call
 
 OFF = {"extra": 0.0, "scale": 1.0}
 
@@ -77,8 +77,7 @@ class Guided:
         each = evaluations_per_call(self.velocity)
         self.evaluations += each
         conditional = self.velocity(x, t, condition)
-        if conditional.shape != x.shape:
-            raise ValueError(f"velocity returned shape {tuple(conditional.shape)} for x {tuple(x.shape)}; they must be the same")
+        check_velocity(conditional, x)
         inside = self._inside(t)
         if self.is_off or inside is False:
             return conditional

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lab.conversions import GaussianSource
 from lab.paths import Path
-from lab.solvers import Field, evaluations_per_call, solve
+from lab.solvers import Field, check_velocity, evaluations_per_call, solve
 
 LAWS = ("rademacher", "gaussian")
 AVERAGES = ("log-mean-exp", "mean")
@@ -120,8 +120,7 @@ def divergence(
         time = t.clone() if t.is_inference() else t
         told = condition.clone() if isinstance(condition, Tensor) and condition.is_inference() else condition
         u = velocity(point, time, told)
-        if u.shape != x.shape:
-            raise ValueError(f"velocity returned shape {tuple(u.shape)} for x {tuple(x.shape)}; they must be the same")
+        check_velocity(u, x)
 
         def gradient_of(number: Tensor, *, more: bool) -> Tensor:
             gradient = None

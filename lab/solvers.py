@@ -52,10 +52,7 @@ class Counted:
     def __call__(self, x: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         before = getattr(self.velocity, "evaluations", None)
         u = self.velocity(x, t, condition)
-        if u.shape != x.shape:
-            raise ValueError(
-                f"velocity returned shape {tuple(u.shape)} for x {tuple(x.shape)}; they must be the same, or numbers would be shared out silently"
-            )
+        check_velocity(u, x)
         self.nfe += self.cost if before is None else getattr(self.velocity, "evaluations") - before  # noqa: B009  # a Field need not have it
         return u
 
@@ -74,6 +71,12 @@ class Counted:
             )
         v = self(x, t, condition)
         return (a * v - da * x) / determinant, (ds * x - s * v) / determinant
+
+
+def check_velocity(u: Tensor, x: Tensor) -> None:
+    """ValueError unless a field's answer has the shape of its points: anything else would broadcast, and be silently wrong."""
+    if u.shape != x.shape:
+        raise ValueError(f"velocity returned shape {tuple(u.shape)} for x {tuple(x.shape)}; they must be the same")
 
 
 def evaluations_per_call(velocity: Field) -> int:

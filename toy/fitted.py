@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lab import random
-from lab.measures import distance
 from lab.paths import Path
+from lab.reference import distance
 from lab.solvers import solve
 from toy.field import MixtureField
 from toy.mixtures import Mixture

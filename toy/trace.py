@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lab import measures, solvers
 from lab.distances import wasserstein2
-from lab.measures import ErrorSummary, Ladder, LocalError, Reference
+from lab.measures import Ladder, LocalError
 from lab.optimal_transport import squared_cost
+from lab.reference import ErrorSummary, Reference, distance, errors_against_exact, exact_flow_in_angle
 from toy.blocks import PairedField
 from toy.scene import Scene
 from toy.world import FLOOR_STREAM, TARGET_STREAM, Particles, World, draw_data, draw_data_like_ends, particles, world
@@ -158,7 +159,7 @@ def _trace(scene: Scene) -> Trace:
         run = solvers.solve(
             velocity, start, method=scene.solver, nfe=scene.nfe, grid=scene.grid, condition=told, path=made.path, t_span=span
         )
-    exact, (error,) = measures.errors_against_exact(velocity, start, [run.end], condition=told, path=made.path, times=run.t)
+    exact, (error,) = errors_against_exact(velocity, start, [run.end], condition=told, path=made.path, times=run.t)
     flow = exact.trajectory
     local = None if adaptive else measures.local_error(velocity, exact, run.t, scene.solver, condition=told, path=made.path)
     spread = float(made.target.covariance.trace().sqrt())
@@ -256,10 +257,10 @@ def _start_share(made: World, shown: Particles, exact: Reference) -> float | Non
     if made.fitted:
         x_0, x_1, condition = made.fitted.draw(len(shown.x_0), torch.Generator().manual_seed(made.scene.seed))
         told = _told(made, condition)
-        plain = measures.exact_flow_in_angle(velocity, path.start(x_0), times, told, path).end
+        plain = exact_flow_in_angle(velocity, path.start(x_0), times, told, path).end
     else:
         x_0, told, plain = shown.x_0, made.condition(shown), exact.trajectory.end
         x_1 = draw_data(made.target, shown.condition, made.scene.seed, TARGET_STREAM, stratified=False)  # not in step with x_0's components
     zero = torch.zeros(1, dtype=torch.float64)
-    lawful = measures.exact_flow_in_angle(velocity, path.alpha(zero) * x_1 + path.sigma(zero) * x_0, times, told, path).end
-    return float(measures.distance(plain, lawful).square().mean().sqrt())
+    lawful = exact_flow_in_angle(velocity, path.alpha(zero) * x_1 + path.sigma(zero) * x_0, times, told, path).end
+    return float(distance(plain, lawful).square().mean().sqrt())

@@ -361,3 +361,12 @@ def test_sources_that_are_no_gaussian_of_that_shape_are_refused(source, message)
     x = torch.zeros(5, 2)
     with pytest.raises(ValueError, match=message):
         convert(x, x, torch.full((5,), 0.5), path=CondOT(), given="noise", wanted="score", source=source())
+
+
+@pytest.mark.parametrize("path", UNBOUNDED, ids=lambda p: p.name)
+@pytest.mark.parametrize("wanted", ["data", "noise"])
+def test_past_the_last_time_a_velocity_says_nothing_without_a_source(path, wanted):
+    """There d_sigma is held at the last time: the two equations would give an answer, and a wrong one."""
+    x, t = numbers(3, D, seed=90), constant(1 - 1e-6, 3)
+    with pytest.raises(Undetermined):
+        convert(x, x, t, path=path, given="velocity", wanted=wanted)

@@ -14,6 +14,7 @@ from lab.guidance import Guided
 from lab.likelihood import (
     Exact,
     Hutchinson,
+    LogLikelihood,
     bits_per_dimension,
     dequantise,
     divergence,
@@ -448,3 +449,8 @@ def test_a_field_that_multiplies_by_time_works_in_inference_mode_too():
         found = log_likelihood(lambda x, t, condition=None: -x * t[:, None], x_1.clone(), STANDARD)
     truth = -0.5 * math.e * x_1.square().sum(1) - 1.5 * math.log(2 * math.pi) + 1.5
     torch.testing.assert_close(found.log_prob.clone(), truth, rtol=0, atol=1e-6)
+
+
+def test_the_standard_error_of_the_mean_adds_the_samples_variances():
+    found = LogLikelihood(torch.zeros(3), torch.zeros(3, 1), 1, torch.tensor([0.0, 3.0, 4.0]), "hutchinson")
+    assert found.mean_standard_error == pytest.approx(5 / 3)

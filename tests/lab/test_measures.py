@@ -18,7 +18,8 @@ from lab.distances import (
     sliced_wasserstein2,
     wasserstein2,
 )
-from lab.paths import VariancePreserving
+from lab.paths import CondOT, VariancePreserving
+from lab.reference import errors_against_exact, global_error, reference, refined
 from lab.solvers import solve
 
 
@@ -44,7 +45,7 @@ def in_and_out(x, t, condition=None):
 @pytest.mark.parametrize("shape", [(20, 2), (5, 3, 4, 4)])
 def test_a_straight_flow_has_no_error_no_bending_and_no_acceleration(shape):
     x_0 = normal(*shape)
-    exact = measures.reference(straight, x_0)
+    exact = reference(straight, x_0)
     assert measures.straightness(exact.trajectory, straight).abs().max() < 1e-10
     assert abs(measures.acceleration(exact.trajectory, straight)) < 1e-10
     efficiency = measures.path_efficiency(exact.trajectory)
@@ -52,14 +53,14 @@ def test_a_straight_flow_has_no_error_no_bending_and_no_acceleration(shape):
     assert abs(efficiency - 1) < 1e-12
     dimension = x_0[0].numel()
     assert abs(measures.transport_cost(x_0, exact.trajectory.end) - 9 * dimension) < 1e-9
-    error = measures.global_error(solve(straight, x_0, method="euler", nfe=1).end, exact)
+    error = global_error(solve(straight, x_0, method="euler", nfe=1).end, exact)
     assert error.max < 1e-12
 
 
 def test_matched_gaussians_have_their_closed_form_straightness_and_length():
     """x(t) = x_0 s(t) with s^2 = (1-t)^2 + t^2: no net move, length 2 (1 - 1/sqrt 2)|x_0|, straightness |x_0|^2 times the integral of s'^2 = 2 - pi/2."""
     x_0 = normal(30, 2)
-    flow = measures.reference(in_and_out, x_0, steps=2048).trajectory
+    flow = reference(in_and_out, x_0, steps=2048).trajectory
     squared = x_0.square().sum(1)
     assert ((measures.straightness(flow, in_and_out) - squared * (2 - math.pi / 2)).abs() / squared).max() < 1e-5
     length = flow.x.diff(dim=0).norm(dim=-1).sum(0)
@@ -82,7 +83,7 @@ def test_a_rotation_has_its_closed_form_bending_acceleration_and_efficiency(shap
     """An arc of angle w = 2: chord 2 sin(w/2)|x|, length w |x|, |du/dt| = w^2 |x|, and the integral of |u - chord|^2 is w^2 |x|^2 - chord^2."""
     x_0 = normal(*shape)
     squared = x_0.flatten(1).square().sum(1)
-    flow = measures.reference(rotation, x_0, steps=1024).trajectory
+    flow = reference(rotation, x_0, steps=1024).trajectory
     chord = 2 * math.sin(OMEGA / 2)
     bending = measures.straightness(flow, rotation)
     torch.testing.assert_close(bending, (OMEGA**2 - chord**2) * squared, rtol=1e-5, atol=0)
@@ -105,34 +106,34 @@ def test_acceleration_is_what_eulers_error_follows():
         return a * t[:, None] + 0 * x
 
     x_0 = normal(20, 2)
-    exact = measures.reference(falling, x_0)
+    exact = reference(falling, x_0)
     assert measures.acceleration(exact.trajectory, falling) == pytest.approx(25, rel=1e-12)
     assert float(measures.straightness(exact.trajectory, falling).max()) == pytest.approx(25 / 12, rel=1e-3)  # |a|^2 var(t), trapezoidal
     for steps in (1, 4, 10):
-        error = measures.global_error(solve(falling, x_0, method="euler", nfe=steps).end, exact)
+        error = global_error(solve(falling, x_0, method="euler", nfe=steps).end, exact)
         assert (error.rmse, error.median, error.max) == pytest.approx((2.5 / steps,) * 3, rel=1e-9)
 
 
 def test_path_efficiency_is_not_shown_below_a_twentieth_of_the_spread():
     """The straight flow moves by 3 sqrt 2 = 4.243: shown up to a spread of 84.85."""
-    flow = measures.reference(straight, normal(10, 2)).trajectory
+    flow = reference(straight, normal(10, 2)).trajectory
     assert measures.path_efficiency(flow, spread=84.8) == pytest.approx(1)
     assert measures.path_efficiency(flow, spread=84.9) is None
-    assert measures.path_efficiency(measures.reference(lambda x, t, condition=None: 0 * x, normal(10, 2)).trajectory) is None
+    assert measures.path_efficiency(reference(lambda x, t, condition=None: 0 * x, normal(10, 2)).trajectory) is None
 
 
 def test_costs_of_coupling_and_flow_differ():
     """Two independent N(0, I): E|x_1 - x_0|^2 = 2 d = 4 (variance 8 d = 16, four standard errors), and the flow moves nothing in the end."""
     x_0, x_1 = normal(4000, 2), normal(4000, 2, seed=1)
     assert abs(measures.transport_cost(x_0, x_1) - 4) < 4 * math.sqrt(16 / 4000)
-    assert measures.transport_cost(x_0[:50], measures.reference(in_and_out, x_0[:50], steps=256).trajectory.end) < 1e-9
+    assert measures.transport_cost(x_0[:50], reference(in_and_out, x_0[:50], steps=256).trajectory.end) < 1e-9
 
 
 def test_global_error_of_euler_on_decay_is_known():
     """(1 - 1/n)^n x_0 against x_0 / e."""
     x_0 = normal(100, 2)
-    exact = measures.reference(decay, x_0, steps=256)
-    error = measures.global_error(solve(decay, x_0, method="euler", nfe=4).end, exact)
+    exact = reference(decay, x_0, steps=256)
+    error = global_error(solve(decay, x_0, method="euler", nfe=4).end, exact)
     gap = (1 / math.e - 0.75**4) * x_0.norm(dim=1)
     assert abs(error.rmse - float(gap.square().mean().sqrt())) < 1e-8
     assert abs(error.median - float(gap.quantile(0.5))) < 1e-8
@@ -142,10 +143,10 @@ def test_global_error_of_euler_on_decay_is_known():
 
 def test_the_reference_is_refined_until_it_is_good_enough_and_its_error_is_bounded_by_what_it_says():
     x_0 = normal(50, 2)
-    rough = measures.reference(in_and_out, x_0, steps=4)
+    rough = reference(in_and_out, x_0, steps=4)
     near = x_0 + 1e-8  # an end point that is off by 1.4e-8, for the flow map is the identity
-    fine, (far, close) = measures.errors_against_exact(in_and_out, x_0, [x_0 + 1, near])
-    assert measures.reference(in_and_out, x_0).error > 1e-8 / 10  # so that there was something to refine
+    fine, (far, close) = errors_against_exact(in_and_out, x_0, [x_0 + 1, near])
+    assert reference(in_and_out, x_0).error > 1e-8 / 10  # so that there was something to refine
     assert fine.error <= close.rmse / 10
     assert close.rmse == pytest.approx(2**0.5 * 1e-8, rel=0.1)
     assert far.rmse == pytest.approx(2**0.5, rel=1e-6)
@@ -157,11 +158,11 @@ def test_the_reference_is_refined_until_it_is_good_enough_and_its_error_is_bound
 def test_the_reference_passes_through_the_solvers_times_also_in_vps_angle():
     path = VariancePreserving()
     times = torch.tensor([0.0, 0.31, 0.9, path.last_time], dtype=torch.float64)
-    fine = measures.refined(times, 64, path)
+    fine = refined(times, 64, path)
     assert (fine.diff() > 0).all()
     assert all((fine == t).any() for t in times)
     assert len(fine) % 2 == 1
-    exact = measures.reference(decay, normal(3, 2), times=times, path=path, steps=512)
+    exact = reference(decay, normal(3, 2), times=times, path=path, steps=512)
     assert (exact.at(times)[1] - normal(3, 2) * math.exp(-0.31)).abs().max() < 1e-6
     with pytest.raises(ValueError, match="not on the reference's grid"):
         exact.at(torch.tensor([0.123456]))
@@ -171,7 +172,7 @@ def test_the_reference_passes_through_the_solvers_times_also_in_vps_angle():
 def test_local_errors_of_decay_are_the_taylor_remainders(method):
     """One step of size h from e^-t: exact is e^-h; Euler's (and ddim's) factor is 1 - h, Heun's 1 - h + h^2/2, RK4's four terms; ab2 uses the exact slope before."""
     x_0, times = normal(40, 2), torch.linspace(0, 1, 5, dtype=torch.float64)
-    exact = measures.reference(decay, x_0, times=times, steps=512)
+    exact = reference(decay, x_0, times=times, steps=512)
     local = measures.local_error(decay, exact, times, method)
     h = 0.25
     factor = {
@@ -352,3 +353,45 @@ def test_precision_and_recall():
     assert 0.4 < found.recall < 0.5
     far = precision_recall(left, right)
     assert (far.precision, far.recall) == (0, 0)
+
+
+def test_nearest_neighbours_leave_each_point_out_beyond_one_block_of_rows():
+    """1,500 points, more than are taken at a time: accuracy and manifolds by brute force over the whole table."""
+    x, y = normal(1500, 2, seed=31), normal(1500, 2, seed=32) + 0.5
+    both = torch.cat((x, y))
+    table = (both[:, None] - both[None]).square().sum(-1)
+    table.fill_diagonal_(torch.inf)
+    label = torch.arange(3000) < 1500
+    assert one_nn_accuracy(x, y) == pytest.approx(float((label[table.argmin(1)] == label).double().mean()), abs=1e-12)
+    radius = table[:1500, :1500].kthvalue(3, dim=1).values
+    covered = (table[1500:, :1500] <= radius).any(1).double().mean()
+    assert precision_recall(x, y).precision == pytest.approx(float(covered), abs=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 7, 60])
+def test_the_coarse_reference_ends_where_the_fine_one_does(steps: int):
+    """Every other time of a refined grid is a grid of the same span, or their difference would be no error."""
+    for path in (CondOT(), VariancePreserving()):
+        times = torch.linspace(0, path.last_time, steps + 1, dtype=torch.float64)
+        fine = refined(times, 64, path)
+        assert torch.equal(fine[::2][-1], times[-1])
+        assert all((fine[::2] == t).any() for t in times)
+
+
+def test_measure_stops_where_the_velocity_of_vp_is_still_bounded():
+    """A Gaussian N(2, 1) on VP, whose velocity is unbounded at t = 1: to 1 - 1e-5 the reference is good, to 1 it is not."""
+    path = VariancePreserving()
+
+    def velocity(x, t, condition=None):
+        a, s, da, ds = (f(t)[:, None] for f in (path.alpha, path.sigma, path.d_alpha, path.d_sigma))
+        return da * (a * (x - 2 * s)) + ds * (2 + s * (x - 2 * s))  # source N(2, 1), data N(0, 1): alpha^2 + sigma^2 = 1
+
+    x_0 = 2 + normal(20, 2)
+    assert measures.measure(velocity, x_0, method="heun", nfe=8, path=path, nfes=(4, 8)).global_error.resolved
+    assert measures.measure(velocity, x_0, method="heun", nfe=8, path=path, nfes=(4, 8)).global_error.reference_error < 1e-3
+
+
+def test_a_field_that_is_not_finite_is_refused():
+    for broken in (lambda x, t, condition=None: x * torch.nan, lambda x, t, condition=None: x / 0):
+        with pytest.raises(ValueError, match="not finite"):
+            measures.measure(broken, normal(5, 2), nfe=4, nfes=(4,))

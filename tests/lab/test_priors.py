@@ -669,3 +669,10 @@ def test_an_empty_batch_has_an_empty_answer():
         none = None if condition is None else condition[:0]
         assert prior.from_normals(torch.zeros(0, 2, 2, dtype=torch.float64), none).shape == (0, 2, 2)
         assert prior.log_prob(torch.zeros(0, 2, 2, dtype=torch.float64), none).shape == (0,)
+
+
+def test_a_covariance_of_condition_a_million_has_a_density():
+    """Correlation .999999 leaves an eigenvalue of 1e-6, far above rounding."""
+    s = torch.tensor([[[1.0, 0.999999], [0.999999, 1.0]]], dtype=torch.float64)
+    assert not bool(Full.of(s).singular.any())
+    assert bool(Full.of(torch.ones(1, 2, 2, dtype=torch.float64)).singular.all())

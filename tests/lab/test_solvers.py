@@ -11,8 +11,8 @@ import pytest
 import torch
 from torchdiffeq import odeint
 
-from lab.grids import GRIDS, time_grid
-from lab.paths import CondOT, Cosine, Polynomial, VariancePreserving
+from lab.grids import GRIDS, check_grid, time_grid
+from lab.paths import CondOT, Cosine, Polynomial, VarianceExploding, VariancePreserving
 from lab.solvers import ADAPTIVE, FIXED_STEP, ORDERS, Counted, evaluations_per_step, nearest_nfe, solve
 from lab.tableaus import TABLEAUS
 from toy.field import MixtureField
@@ -265,3 +265,16 @@ def test_a_velocity_of_another_shape_is_refused_and_not_shared_out(method):
 
 def test_ddim_counts_a_field_that_brings_its_own_end_points():
     assert solve(BROAD.velocity, points(4), method="ddim", nfe=5).nfe == 5
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 24, 64])
+@pytest.mark.parametrize("path", [CondOT(), CondOT(0.1), Cosine(), VariancePreserving(), VarianceExploding()], ids=str)
+def test_edms_grid_fits_every_path_and_span(path, steps):
+    """Rising strictly from end to end, with sigma / alpha^(1/7) in equal steps between: only the first step and the one to no noise may differ."""
+    for span in ((0.0, 1.0), (0.0, 0.99999)):
+        t = time_grid("edm", steps, path, span)
+        check_grid(t)
+        assert (t[0], t[-1]) == span
+        assert len(t) == steps + 1
+        rooted = (path.sigma(t) / path.alpha(t))[1:-1] ** (1 / 7)
+        assert len(rooted) < 3 or float((rooted.diff() - rooted.diff().mean()).abs().max()) < 1e-6

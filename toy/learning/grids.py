@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lab.measures import distance, exact_flow, exact_flow_in_angle, refined
 from lab.paths import Path, VariancePreserving, by_name
+from lab.reference import distance, exact_flow, exact_flow_in_angle, refined
 from lab.solvers import Field
 from toy.drawn_pairs import LabelledPairs
 

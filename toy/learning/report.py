@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lab import measures, solvers
 from lab.losses import TimeBins, by_time_bin
+from lab.reference import distance, reference
 from lab.solvers import Field
 from toy.drawn_pairs import LabelledPairs
 from toy.fitted import FittedCoupling, fit_block_coupling
@@ -134,7 +135,7 @@ def _report(learned: Learned, trained: TrainedRound, network: int, with_grid: bo
         x_0, condition = shown.x_0, shown.condition
         goal = flow_end(exact, path.start(x_0), _told(made, condition), path, made.last_time)
     start, told, span = path.start(x_0), _told(made, condition), (0.0, made.last_time)
-    own = measures.reference(velocity, start, condition=told, path=path, t_span=span)
+    own = reference(velocity, start, condition=told, path=path, t_span=span)
     # W2 is that of the scene's own particles, with classes in proportion, in every round: only then can rounds be compared.
     shown_end = own.trajectory.end
     if exact is None:
@@ -230,7 +231,7 @@ def _told(made: World, condition: Int[Tensor, " n"]) -> Int[Tensor, " n"] | None
 
 
 def _apart(a: Float[Tensor, "n 2"], b: Float[Tensor, "n 2"], off: float) -> EndError:
-    d = measures.distance(a, b)
+    d = distance(a, b)
     return EndError(float(d.square().mean().sqrt()), float(d.quantile(0.5)), float((d > off).double().mean()))
 
 
