@@ -7,14 +7,14 @@ TESTS = "tests/lab/test_priors.py"
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "lab/moments.py",
-        "own = own - self._origin[c]",
-        "own = own - 0 * self._origin[c]",
+        "own = points - self._origin[labels]",
+        "own = points - 0 * self._origin[labels]",
         f"{TESTS}::test_one_pass_over_any_batches_is_numpys_fit_even_at_an_offset_of_a_hundred_million",
     ),
     Fault(
         "lab/moments.py",
-        "gap.square() * (before * n / (before + n))",
-        "gap.square() * (before * n / (before + n + 1))",
+        "(before * n / (before + n)).sqrt()",
+        "(before * n / (before + n + 1)).sqrt()",
         f"{TESTS}::test_one_pass_over_any_batches_is_numpys_fit_even_at_an_offset_of_a_hundred_million[7]",
     ),
     Fault(
