@@ -22,7 +22,9 @@ CHUNK = 1 << 24  # scores at a time
 
 
 def scores(x_0: Float[Tensor, "b d"], data: Float[Tensor, "n d"]) -> Float[Tensor, "b n"]:
-    """|x_0 - y_j|^2 - |x_0|^2 = |y_j|^2 - 2 x_0 . y_j, by a matrix product."""
+    """|x_0 - y_j|^2 but for what all j share, |y_j|^2 - 2 x_0 . y_j, by a matrix product around the data's mean: far from it float32 would lose what tells data apart."""
+    centre = data.mean(0)
+    x_0, data = x_0 - centre, data - centre
     return torch.addmm(data.square().sum(1), x_0, data.T, alpha=-2.0)
 
 

@@ -15,7 +15,7 @@ import tyro
 from toy.learning.options import LEARNING_CONTROLS, LearningOptions
 from toy.scene import CONTROLS, CUSTOM, Scene
 
-BAD_INPUT = 2
+BAD_INPUT, INTERRUPTED = 2, 130  # the latter is the shells' own
 
 
 def _option(f: Field) -> tuple[str, Any, Field]:
@@ -180,6 +180,9 @@ def main(arguments: Sequence[str]) -> int:
         command.run()
     except ValueError as error:
         return _fail(str(error))
+    except KeyboardInterrupt:
+        _say("stopped; nothing half-written is left")
+        return INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
     return 0

@@ -8,15 +8,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lab import measures, solvers
+from lab import measures, random, solvers
 from lab.distances import wasserstein2
 from lab.measures import Ladder, LocalError
 from lab.optimal_transport import squared_cost
 from lab.reference import ErrorSummary, Reference, distance, errors_against_exact, exact_flow_in_angle
 from toy.blocks import PairedField
+from toy.drawn_pairs import draw_pairs
 from toy.scene import Scene
 from toy.world import FLOOR_STREAM, TARGET_STREAM, Particles, World, draw_data, draw_data_like_ends, particles, world
 
+START_STREAM = 0x53544152  # pairs that the start share is measured on
 DRAWN_TIMES = 33  # states that an adaptive solver, whose own steps are no choice of ours, reports for drawing
 W2_MOST = (
     2000  # exact assignment grows with n^3: 0.4 s at 2,000 (tests/bench/assignment.py); more particles are compared by their first 2,000
@@ -243,24 +245,16 @@ def _shares(made: World, shown: Particles, exact: Reference, error: ErrorSummary
     if blind and (made.scene.coupling == "batch-ot" or (made.scene.coupling == "component-ot" and int(made.source.class_count) == 1)):
         whole = distribution_error(made, shown.condition, exact.trajectory.end)
         coupling = max(0.0, whole.value**2 - fresh.floor**2) ** 0.5
-    return Shares(_start_share(made, shown, exact), error.rmse, coupling, None if fitted is None else fitted.estimate.end_median)
+    return Shares(_start_share(made, exact.trajectory.t), error.rmse, coupling, None if fitted is None else fitted.estimate.end_median)
 
 
-def _start_share(made: World, shown: Particles, exact: Reference) -> float | None:
-    """RMSE between the ends of exact flows from sigma(0) x_0 and from alpha(0) x_1 + sigma(0) x_0, for pairs of the coupling.
-
-    None where the two are one or pairs cannot be drawn.
-    """
-    path, velocity, times = made.path, made.field.velocity, exact.trajectory.t
-    if path.clean_start or not (made.scene.coupling == "independent" or made.fitted):
+def _start_share(made: World, times: Float[Tensor, " k"]) -> float | None:
+    """RMSE between the ends of exact flows from sigma(0) x_0 and from alpha(0) x_1 + sigma(0) x_0, for pairs of the coupling; None where the two starts are one."""
+    path, velocity = made.path, made.field.velocity
+    if path.clean_start:
         return None
-    if made.fitted:
-        x_0, x_1, condition = made.fitted.draw(len(shown.x_0), torch.Generator().manual_seed(made.scene.seed))
-        told = _told(made, condition)
-        plain = exact_flow_in_angle(velocity, path.start(x_0), times, told, path).end
-    else:
-        x_0, told, plain = shown.x_0, made.condition(shown), exact.trajectory.end
-        x_1 = draw_data(made.target, shown.condition, made.scene.seed, TARGET_STREAM, stratified=False)  # not in step with x_0's components
-    zero = torch.zeros(1, dtype=torch.float64)
-    lawful = exact_flow_in_angle(velocity, path.alpha(zero) * x_1 + path.sigma(zero) * x_0, times, told, path).end
+    pairs = draw_pairs(made, made.scene.count, random.generator(made.scene.seed, stream=START_STREAM))
+    told, zero = _told(made, pairs.condition), torch.zeros(1, dtype=torch.float64)
+    starts = path.start(pairs.x_0), path.alpha(zero) * pairs.x_1 + path.sigma(zero) * pairs.x_0
+    plain, lawful = (exact_flow_in_angle(velocity, start, times, told, path).end for start in starts)
     return float(distance(plain, lawful).square().mean().sqrt())

@@ -370,3 +370,16 @@ def test_past_the_last_time_a_velocity_says_nothing_without_a_source(path, wante
     x, t = numbers(3, D, seed=90), constant(1 - 1e-6, 3)
     with pytest.raises(Undetermined):
         convert(x, x, t, path=path, given="velocity", wanted=wanted)
+
+
+def test_single_precision_points_get_a_covariance_in_double():
+    """D = 16, condition 1e8: C^-1 x of float32 points to the rounding of float32, not of its 1e8-fold."""
+    g = torch.Generator().manual_seed(91)
+    turn = torch.linalg.qr(torch.randn(16, 16, dtype=torch.float64, generator=g)).Q
+    c = turn * torch.logspace(0, -8, 16, dtype=torch.float64) @ turn.T
+    c = 0.5 * (c + c.T)
+    x = torch.randn(5, 16, dtype=torch.float64, generator=g).float()
+    truth = torch.linalg.solve(c, x.double().T).T
+    got = GaussianSource(0.0, c).over_covariance(x)
+    assert got.dtype == torch.float32
+    assert float((got - truth).norm() / truth.norm()) < 1e-6

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from tests.bench.command_line import BAR, seconds
 from toy.commands import main
@@ -151,3 +152,17 @@ def test_help_is_help():
 def test_measure_answers_in_time():
     """The bar is 4 s; this fails at twice that, in the best of four calls, for machines are noisy."""
     assert any(seconds("measure") < 2 * BAR for _ in range(4))
+
+
+def test_ctrl_c_in_the_middle_of_writing_a_figure_ends_in_one_line_and_leaves_nothing(
+    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted(self: Figure, file: Path, **kwargs: object) -> None:
+        file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", interrupted)
+    status, out, err = run(capsys, "figure", "trajectories", "--scene", "count=20", "--out", str(tmp_path / "f.png"))
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-1].startswith("stopped")
+    assert list(tmp_path.iterdir()) == []

@@ -301,3 +301,19 @@ def test_the_table_says_the_numbers_of_the_trace():
     error, words = traced.global_error, " ".join(table(traced).split())
     assert f"{error.rmse:.4g} RMSE; median {error.median:.3g}, max {error.max:.3g}; reference off by" in words
     assert f"wrong class {100 * traced.wrong_class:.3g} %" in words
+
+
+@pytest.mark.parametrize("coupling", ["independent", "component-ot", "full-ot"])
+def test_every_coupling_has_a_start_share_on_vp_and_none_on_a_clean_start(coupling):
+    """The paired field of full OT moves every particle by its own pair: its start share is |alpha(0) x_1| whatever the solver, .0066 times the data's RMS."""
+    scene = Scene(prior="ring", coupling=coupling, path="vp", count=200)
+    traced = trace(scene)
+    assert traced.shares.start is not None
+    if coupling == "full-ot":
+        field = traced.world.field
+        assert isinstance(field, PairedField)
+        alpha = float(traced.world.path.alpha(torch.zeros(1, dtype=torch.float64)))
+        assert traced.shares.start == pytest.approx(alpha * float(field.x_1.square().sum(1).mean().sqrt()), rel=1e-6)
+    else:
+        assert traced.shares.start > 1e-3
+    assert trace(replace(scene, path="cond-ot")).shares.start is None
