@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from toy.demands import CUSTOM
 from toy.learning.options import LEARNING_CONTROLS, LearningOptions
-from toy.scene import CONTROLS, CUSTOM, Scene
+from toy.scene import CONTROLS, Scene
 
 BAD_INPUT, INTERRUPTED = 2, 130  # the latter is the shells' own
 

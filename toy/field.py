@@ -153,8 +153,6 @@ class MixtureField:
         classes = len(self.class_weights)
         if bool(((known < 0) | (known >= classes)).any()):
             raise ValueError(f"condition must lie in 0 to {classes - 1}, the classes of the target")
-        if bool((self.class_weights[known] == 0).any()):
-            raise ValueError(f"condition names class {int(known[self.class_weights[known] == 0][0])}, whose weight in the plan is 0")
         return known
 
     def _fold(self, kind: str, time: Float[Tensor, " t"]) -> _Folded:

@@ -132,7 +132,7 @@ def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say, targ
     for query in queries:
         scene, notes = Scene.from_query(query)
         if notes:
-            raise ValueError(f"--scene {query!r}: {notes[0].removesuffix('; ignored')}")
+            raise ValueError(f"--scene {query!r}: {notes[0].rpartition('; ')[0]}")  # a command refuses what an address clamps
         scenes.append(scene)
     if not scenes:
         scenes = [replace(scene, sees=which) for which in (SEES if sees == "both" else (sees,)) for scene in compared(target)]

@@ -34,7 +34,7 @@ class Mixture(GaussianMixture):
     """Gaussian mixture in the plane: sum_k weights_k N(means_k, covariances_k), component k belonging to class classes_k.
 
     weights (K,), non-negative with sum 1 (to 1e-6, and then made exact); means (K, 2); covariances (K, 2, 2), symmetric and positive
-    definite; classes (K,), whole numbers 0 to C - 1, each used (all 0 if not given). Lists, numpy arrays and tensors are accepted and held
+    definite; classes (K,), whole numbers 0 to C - 1, each with some weight (all 0 if not given). Lists, numpy arrays and tensors are accepted and held
     as float64 tensors. Two mixtures are equal if all their numbers are. Raises ValueError naming the argument and component.
     """
 
@@ -55,6 +55,9 @@ class Mixture(GaussianMixture):
         present = torch.unique(c).tolist()
         if present != list(range(len(present))):
             raise ValueError(f"classes must be numbered 0 to C - 1 with none left out, not {_short(torch.tensor(present))}")
+        shares = torch.zeros(len(present), dtype=torch.float64).index_add(0, c, w)
+        if bool((shares == 0).any()):
+            raise ValueError(f"class {int(shares.argmin())} has weight 0, so there is no law given that class; leave its components out")
         total = w.sum()
         if 1e-12 < abs(total - 1) < 1e-6:  # decimals in a file; what has been made exact once stays bit-equal
             w = w / total
@@ -80,13 +83,11 @@ class Mixture(GaussianMixture):
         return torch.zeros(self.class_count, dtype=torch.float64).index_add(0, self.classes, self.weights)
 
     def of_class(self, c: int) -> "Mixture":
-        """The law of class c alone, as a mixture of one class. Raises ValueError if there is no such class or its weight is 0."""
+        """The law of class c alone, as a mixture of one class. Raises ValueError if there is no such class."""
         inside = self.classes == c
         if not bool(inside.any()):
             raise ValueError(f"class {c} does not exist; classes run from 0 to {self.class_count - 1}")
         w = self.weights[inside]
-        if not bool(w.sum() > 0):
-            raise ValueError(f"class {c} has weight 0, so there is no law given that class")
         return Mixture(w / w.sum(), self.means[inside], self.covariances[inside])
 
     def class_log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, "n c"]:

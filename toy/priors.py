@@ -96,12 +96,7 @@ def reduced(mixture: Mixture, most: int) -> Mixture:
 def _refitted(target: Mixture, label: Int[Tensor, " k"], count: int, seed: int) -> Mixture:
     """One Gaussian for each group of the target's components with the same label, its moments those of the group's share of `count` fresh samples."""
     component = schedule(target.weights, count)
-    members = torch.bincount(label[component], minlength=int(label.max()) + 1)
-    if int(members.min()) < 4:
-        rare = int(members.argmin())
-        raise ValueError(
-            f"fit_count={count} leaves group {rare} of the target {int(members[rare])} samples; a covariance needs at least 4 (take more, or 0 for exact moments)"
-        )
+    members = torch.bincount(label[component], minlength=int(label.max()) + 1)  # enough of each: Scene sees to it
     normals = random.normals(seed, torch.arange(count), 2, stream=FIT_STREAM)
     fitted = MomentAccumulator(len(members), 2)
     fitted.update(target.from_normals(normals, component), label[component])

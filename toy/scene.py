@@ -3,19 +3,19 @@
 The names and the choices here are the ones of the command line, of links and of the page's controls.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from lab.paths import PATHS
-from lab.solvers import ADAPTIVE, FIXED_STEP, nearest_nfe
+from lab.solvers import ADAPTIVE, FIXED_STEP
+from toy.demands import CUSTOM, MOST_FITTED, unmet
 from toy.errors import unknown
 from toy.mixtures import Mixture
 from toy.packing import pack, unpack
-from toy.targets import LETTERS_LIMIT, NAMES
+from toy.targets import NAMES
 
 VERSION = 1
-CUSTOM = "custom"  # the target's name where a scene carries a mixture of its own
 
 
 class Choice(NamedTuple):
@@ -45,7 +45,7 @@ CONTROLS: dict[str, Choice | Range] = {
         ("none", "isotropic", "diagonal", "full", "pooled"), "what a conditional prior takes of the class covariance"
     ),
     "scale": Range(0.02, 5, "factor on the prior's standard deviations"),
-    "fit_count": Range(32, 100_000, "samples that a conditional prior's moments come from (0: exact moments)", off=0),
+    "fit_count": Range(32, MOST_FITTED, "samples that a conditional prior's moments come from (0: exact moments)", off=0),
     "coupling": Choice(("independent", "component-ot", "batch-ot", "class-batch-ot", "full-ot"), "how x_0 and x_1 are paired in training"),
     "batch_size": Range(1, 4096, "pairs in a batch of batch-ot, or of class-batch-ot, which pairs within the classes of each batch"),
     "path": Choice(tuple(PATHS), "alpha and sigma"),
@@ -95,17 +95,8 @@ class Scene:
     def __post_init__(self) -> None:
         for name, control in CONTROLS.items():
             _check(name, getattr(self, name), control)
-        if (self.target == CUSTOM) != (self.mixture is not None):
-            raise ValueError("target='custom' and a mixture go together: give both or neither")
-        if not self.letters or len(self.letters) > LETTERS_LIMIT:
-            raise ValueError(f"letters={self.letters!r} must be 1 to {LETTERS_LIMIT} characters")
-        if self.solver in FIXED_STEP and self.nfe not in (usable := nearest_nfe(self.solver, self.nfe)):
-            ways = " or ".join(map(str, usable))
-            raise ValueError(f"nfe={self.nfe} cannot be used exactly by {self.solver}; nearest: {ways}")
-        if self.coupling == "component-ot" and self.prior == "gaussian":
-            raise ValueError(
-                "coupling='component-ot' needs a prior of several components: choose conditional, conditional-mixture, ring or mirrored"
-            )
+        if (found := unmet(vars(self), _USUAL)) is not None:
+            raise ValueError(found.why)
 
     def to_query(self) -> str:
         """The scene as a query string: its version and every field that differs from the default. `from_query` gives the same scene back."""
@@ -118,6 +109,7 @@ class Scene:
         return _overlay(Scene(), given, notes), notes
 
 
+_USUAL = {f.name: f.default for f in fields(Scene)}
 SHOWN = ("density", "field", "contours", "pairs", "traces", "particles", "ghosts", "probe")
 
 
@@ -207,8 +199,9 @@ def _differences(scene: Scene, base: Scene) -> dict[str, str]:
 
 
 def _parse(query: str) -> tuple[dict[str, str], list[str]]:
-    given = dict(parse_qsl(query.lstrip("?"), keep_blank_values=True))
-    notes = []
+    pairs = parse_qsl(query.lstrip("?"), keep_blank_values=True)
+    given = dict(pairs)
+    notes = [f"{name} is given more than once; the last is used" for name in given if sum(name == other for other, _ in pairs) > 1]
     version = given.pop("v", str(VERSION))
     if version != str(VERSION):
         notes.append(f"v={version} is not a version that this lab knows ({VERSION}); what it does not know is ignored")
@@ -226,29 +219,20 @@ def _overlay(base: Scene, given: dict[str, str], notes: list[str]) -> Scene:
             except ValueError as error:
                 notes.append(f"mixture: {error}; ignored")
         elif name == "letters":
-            values["letters"] = text[:LETTERS_LIMIT] or base.letters
-            if text[:LETTERS_LIMIT] != text or not text:
-                notes.append(f"letters={text!r} must be 1 to {LETTERS_LIMIT} characters; {values['letters']!r} is used")
+            values["letters"] = text
         elif name in CONTROLS:
             values[name] = _coerce(name, text, CONTROLS[name], getattr(base, name), notes)
         else:
             notes.append(f"{key} is not a name that a scene knows; ignored")
-    target = values.get("target", base.target)
-    mixture = values.get("mixture", base.mixture)
-    if target == CUSTOM and mixture is None:
-        notes.append(f"target=custom came without a mixture; {Scene.target} is used")
-        values["target"] = Scene.target
-    elif target != CUSTOM:
-        values["mixture"] = None
-    solver = values.get("solver", base.solver)
-    nfe = values.get("nfe", base.nfe)
-    if solver in FIXED_STEP and nfe not in (usable := nearest_nfe(solver, nfe)):
-        values["nfe"] = usable[0]
-        notes.append(f"nfe={nfe} cannot be used exactly by {solver}; {usable[0]} is used")
-    if values.get("coupling", base.coupling) == "component-ot" and values.get("prior", base.prior) == "gaussian":
-        values["coupling"] = "independent"
-        notes.append("coupling=component-ot needs a prior of several components; independent is used")
-    return replace(base, **values)
+    settings = vars(base) | values
+    if settings["target"] != CUSTOM:
+        settings["mixture"] = None
+        if "mixture" in values:
+            notes.append(f"mixture belongs to target=custom, not to target={settings['target']}; ignored")
+    while (found := unmet(settings, _USUAL)) is not None:
+        settings[found.name] = found.cure
+        notes.append(f"{found.why}; {found.name}={found.cure} is used")
+    return Scene(**settings)
 
 
 def _coerce(name: str, text: str, control: Choice | Range, default: Any, notes: list[str]) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -154,24 +155,35 @@ def _digits() -> Mixture:
 
 
 @lru_cache(maxsize=32)
-def _letters(text: str) -> Mixture:
-    """Typed letters, one class each: points inside the glyphs of DejaVu Sans Bold, fitted by narrow Gaussians, at most 64 in all."""
-    import numpy as np
+def outlines(text: str) -> tuple[Any, ...]:
+    """The glyphs of DejaVu Sans Bold that a text is drawn with, spaces left out, as matplotlib's paths. Raises ValueError, naming the sign, where there is nothing to draw."""
     from matplotlib.font_manager import FontProperties
-    from matplotlib.path import Path as Polygon
     from matplotlib.textpath import TextPath
-
-    from toy.clouds import mixture_of_classes
 
     glyphs = [g for g in text if not g.isspace()]
     if not glyphs or len(text) > LETTERS_LIMIT:
         raise ValueError(f"letters={text!r} must be 1 to {LETTERS_LIMIT} characters, not all of them spaces")
     bold = FontProperties(family="DejaVu Sans", weight="bold")
-    clouds, classes, shift = [], [], 0.0
-    for c, glyph in enumerate(glyphs):
+    found = []
+    for glyph in glyphs:
         outline = TextPath((0, 0), glyph, size=1, prop=bold) if glyph.isprintable() else None  # matplotlib fails on signs without a glyph
         if outline is None or not outline.to_polygons():
             raise ValueError(f"letters={text!r}: {glyph!r} has no outline to draw; use letters, digits or signs")
+        found.append(outline)
+    return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def _letters(text: str) -> Mixture:
+    """Typed letters, one class each: points inside the glyphs' outlines, fitted by narrow Gaussians, at most 64 in all."""
+    import numpy as np
+    from matplotlib.path import Path as Polygon
+
+    from toy.clouds import mixture_of_classes
+
+    glyphs = outlines(text)
+    clouds, classes, shift = [], [], 0.0
+    for c, outline in enumerate(glyphs):
         (left, bottom), (right, top) = outline.get_extents().get_points()
         gx, gy = np.meshgrid(np.linspace(left, right, 60), np.linspace(bottom, top, 60))
         grid = np.stack((gx.ravel(), gy.ravel()), 1)

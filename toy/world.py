@@ -13,11 +13,12 @@ from lab.mixtures import schedule
 from lab.paths import Path
 from toy import targets
 from toy.blocks import PairedField, class_plan, component_ot, full_ot, independent_plan
+from toy.demands import CONDITIONAL, CUSTOM, FITTED
 from toy.field import MixtureField
 from toy.fitted import FittedCoupling, batch_ot
 from toy.mixtures import Mixture
 from toy.priors import prior_mixture
-from toy.scene import CUSTOM, Scene
+from toy.scene import Scene
 
 # Independent normal numbers for x_0, for paired or compared data, and for a second draw of data; CHANCE apart, the uniform numbers of each.
 SOURCE_STREAM, TARGET_STREAM, FLOOR_STREAM, CHANCE = 0, 1, 2, 100
@@ -91,7 +92,7 @@ def scene_path(scene: Scene) -> Path:
 
 def is_conditional(scene: Scene) -> bool:
     """Whether x_0 depends on the class."""
-    return scene.prior in ("conditional", "conditional-mixture")
+    return scene.prior in CONDITIONAL
 
 
 def world(scene: Scene) -> World:
@@ -106,7 +107,7 @@ def world(scene: Scene) -> World:
         # An optimal plan between the laws given the class where the field sees it, else between the whole laws.
         block = component_ot(source, target, per_class=scene.sees == "class" and is_conditional(scene))
         return World(scene, source, target, plan, path, MixtureField(source, target, block.plan, block.cross, path), block.cross)
-    if scene.coupling in ("batch-ot", "class-batch-ot"):
+    if scene.coupling in FITTED:
         fitted = _fitted(replace(scene, **NOT_IN_A_FIT))
         return World(scene, source, target, plan, path, fitted.field(path), fitted=fitted)
     shown = draw_particles(source, target, is_conditional(scene), scene.count, scene.seed)

@@ -270,13 +270,6 @@ def test_bad_points_times_and_classes_are_refused():
     refusal(lambda: field.velocity(x, 0.5, torch.zeros(4, dtype=torch.int64)), "condition has shape")
 
 
-def test_a_class_without_weight_is_refused_where_it_is_asked_for():
-    target = Mixture([0.0, 1.0], [[0, 0], [1, 1]], [np.eye(2)] * 2, [0, 1])
-    field, x = MixtureField(gaussian(), target), torch.zeros(2, 2, dtype=torch.float64)
-    assert bool(torch.isfinite(field.velocity(x, 0.5)).all())
-    refusal(lambda: field.velocity(x, 0.5, torch.tensor([1, 0])), "class 0", "weight")
-
-
 # --- Speed
 
 

@@ -182,11 +182,11 @@ def test_what_is_no_mixture_is_refused(text: str):
 
 
 def test_classes_that_do_not_exist_or_have_no_weight_are_refused():
-    m = Mixture([0.0, 1.0], [[0, 0], [1, 1]], [EYE] * 2, [0, 1])
+    m = Mixture([0.0, 0.4, 0.6], [[0, 0], [1, 1], [2, 2]], [EYE] * 3, [0, 0, 1])  # a component may be without weight, its class not
     with pytest.raises(ValueError, match="class 2 does not exist; classes run from 0 to 1"):
         m.of_class(2)
     with pytest.raises(ValueError, match="class 0 has weight 0"):
-        m.of_class(0)
+        Mixture([0.0, 1.0], [[0, 0], [1, 1]], [EYE] * 2, [0, 1])
 
 
 def test_a_matrix_that_flattens_the_plane_is_refused():

@@ -1,6 +1,7 @@
 """Scenes and views: validation, and query strings that give the same picture back."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ from toy.mixtures import Mixture
 from toy.packing import pack, unpack
 from toy.scene import CONTROLS, CUSTOM, Choice, Scene, View
 from toy.targets import NAMES, by_name
+from toy.trace import trace
 
 OWN = by_name("moons")
+# The fourth sample of rare-class's class of weight .01 is due at 3.5 / .01 = 350, when each class of weight .33 has had 116: 352 are enough.
+RARE = Mixture([1 - 1e-6, 1e-6], [[0.0, 0.0], [1.0, 1.0]], [[[1.0, 0.0], [0.0, 1.0]]] * 2, [0, 1])
 DIFFERENT = Scene(
     target="bimodal",
     separation=1.3,
@@ -89,6 +93,16 @@ def test_equal_scenes_are_short_in_the_address():
         ("seed=3.7", "seed", 3),
         ("v=99&nfe=8", "nfe", 8),
         ("colour=red", "nfe", 4),
+        ("nfe=8&nfe=6", "nfe", 6),
+        ("target=two-modes&prior=conditional&coupling=component-ot", "coupling", "independent"),
+        ("target=two-modes&prior=conditional-mixture&prior-components=1&coupling=component-ot", "coupling", "independent"),
+        ("target=letters&letters=%20%20", "letters", "FLOW"),
+        ("target=letters&letters=A%E2%80%8B", "letters", "FLOW"),
+        ("target=letters&letters=ABCDEFGHIJ", "letters", "ABCDEFGH"),
+        ("target=rare-class&prior=conditional&fit-count=32", "fit_count", 352),
+        (f"target=custom&mixture={pack(RARE)}&prior=conditional&fit-count=32", "fit_count", 0),
+        (f"target=custom&mixture={pack(RARE)}&coupling=batch-ot", "coupling", "independent"),
+        (f"target=moons&mixture={pack(OWN)}", "mixture", None),
     ],
 )
 def test_bad_values_are_clamped_or_ignored_and_reported(query, field, value):
@@ -121,11 +135,32 @@ def test_a_view_reports_what_it_ignores():
         ({"mixture": OWN}, "mixture"),
         ({"letters": ""}, "letters"),
         ({"coupling": "component-ot"}, "several components"),
+        ({"coupling": "component-ot", "target": "two-modes", "prior": "conditional"}, "several components"),
+        ({"target": "letters", "letters": "  "}, "not all of them spaces"),
+        ({"target": "rare-class", "prior": "conditional", "fit_count": 351}, "take at least 352"),
+        ({"target": CUSTOM, "mixture": RARE, "prior": "conditional", "fit_count": 1000}, "0, for exact moments"),
+        ({"target": CUSTOM, "mixture": RARE, "coupling": "class-batch-ot"}, "weight 1e-06"),
     ],
 )
 def test_a_scene_refuses_what_it_cannot_be(change, words):
     with pytest.raises(ValueError, match=words):
         Scene(**change)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "target=two-modes&prior=mirrored&coupling=component-ot",
+        "target=two-modes&prior=conditional-mixture&coupling=component-ot",
+        "target=rare-class&prior=conditional&fit-count=352",
+        "target=rare-class&coupling=component-ot&prior=conditional",
+        "target=ring-strips&letters=%20%20&fit-count=32",
+    ],
+)
+def test_what_fits_together_is_left_alone_and_can_be_built(query):
+    scene, notes = Scene.from_query(query)
+    assert [note for note in notes if "letters" not in note] == []
+    assert trace(replace(scene, count=64)).world.scene.target == scene.target
 
 
 def test_mixtures_are_packed_exactly_and_within_bounds():

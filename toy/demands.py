@@ -1,0 +1,93 @@
+"""What a scene's settings ask of one another, beyond each one's own range: where they do not fit, one sentence says why, and a value that does is at hand."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from lab.mixtures import schedule
+from lab.solvers import FIXED_STEP, nearest_nfe
+from toy.mixtures import Mixture
+from toy.targets import LETTERS_LIMIT, by_name, outlines
+
+CUSTOM = "custom"  # the target's name where a scene carries a mixture of its own
+CONDITIONAL = ("conditional", "conditional-mixture")  # priors that depend on the class
+FITTED = ("batch-ot", "class-batch-ot")  # couplings without a closed form of their own
+LEAST_MEMBERS, MOST_FITTED = 4, 100_000  # samples from which a covariance in the plane is taken, and for all of a prior's moments
+LEAST_FITTED_WEIGHT = 2e-4  # of a component, for 40 of the 200,000 pairs of a batch coupling, whose fit needs 13 (toy/fitted.py)
+
+
+class Unmet(NamedTuple):
+    """A setting that cannot stay beside the others: its name, a value that can, and why."""
+
+    name: str
+    cure: Any
+    why: str
+
+
+def unmet(scene: Mapping[str, Any], usual: Mapping[str, Any]) -> Unmet | None:
+    """The first setting of a scene that does not fit the others, None where all do. `usual` are the values to fall back to.
+
+    Takes settings that are each in range. Builds the target where the prior's components depend on it, which is remembered for those that take long.
+    """
+    if (scene["target"] == CUSTOM) != (scene["mixture"] is not None):
+        why = "target='custom' and a mixture go together: give both or neither"
+        return Unmet("target", usual["target"], why) if scene["mixture"] is None else Unmet("mixture", None, why)
+    if not scene["letters"] or len(scene["letters"]) > LETTERS_LIMIT:
+        why = f"letters={scene['letters']!r} must be 1 to {LETTERS_LIMIT} characters"
+        return Unmet("letters", scene["letters"][:LETTERS_LIMIT] or usual["letters"], why)
+    if scene["target"] == "letters":
+        try:
+            outlines(scene["letters"])
+        except ValueError as error:
+            return Unmet("letters", usual["letters"], str(error))
+    solver, nfe = scene["solver"], scene["nfe"]
+    if solver in FIXED_STEP and nfe not in (usable := nearest_nfe(solver, nfe)):
+        return Unmet("nfe", usable[0], f"nfe={nfe} cannot be used exactly by {solver}; nearest: {' or '.join(map(str, usable))}")
+    if scene["coupling"] == "component-ot" and _one_gaussian(scene):
+        why = f"coupling='component-ot' needs a prior of several components, and prior={scene['prior']!r} on this target is one Gaussian: choose another prior"
+        return Unmet("coupling", usual["coupling"], why)
+    if scene["fit_count"] and scene["prior"] in CONDITIONAL and (few := _too_few_samples(scene)) is not None:
+        return few
+    if scene["coupling"] in FITTED and scene["mixture"] is not None:
+        weights = scene["mixture"].weights
+        if (rare := weights[weights > 0].min()) < LEAST_FITTED_WEIGHT:
+            why = f"coupling={scene['coupling']!r} is fitted to sampled pairs, too few for the mixture's component of weight {float(rare):.2g}"
+            return Unmet("coupling", usual["coupling"], f"{why}: leave it out, or give it at least {LEAST_FITTED_WEIGHT:g}")
+    return None
+
+
+def _target(scene: Mapping[str, Any]) -> Mixture:
+    return scene["mixture"] if scene["target"] == CUSTOM else by_name(scene["target"], letters=scene["letters"])
+
+
+def _one_gaussian(scene: Mapping[str, Any]) -> bool:
+    if scene["prior"] in ("gaussian", "ring"):
+        return scene["prior"] == "gaussian"
+    target = _target(scene)
+    if scene["prior"] == "mirrored":
+        return len(target.weights) == 1
+    several = 1 if scene["prior"] == "conditional" else min(scene["prior_components"], len(target.weights))
+    return target.class_count * several == 1
+
+
+def _too_few_samples(scene: Mapping[str, Any]) -> Unmet | None:
+    target, count = _target(scene), scene["fit_count"]
+    if scene["prior"] == "conditional":
+        groups, label = target.class_weights, target.classes
+    else:
+        groups, label = target.weights, torch.arange(len(target.weights))
+
+    def members(n: int) -> int:
+        return int(torch.bincount(label[schedule(target.weights, n)], minlength=len(groups)).min())
+
+    if members(count) >= LEAST_MEMBERS:
+        return None
+    why = f"fit_count={count} leaves a part of the target fewer than the {LEAST_MEMBERS} samples that a covariance needs"
+    if members(MOST_FITTED) < LEAST_MEMBERS:
+        return Unmet("fit_count", 0, f"{why}, and so does the most, {MOST_FITTED:,}: take 0, for exact moments")
+    low, high = count, MOST_FITTED  # too few, enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if members(middle) >= LEAST_MEMBERS else (middle, high)
+    return Unmet("fit_count", high, f"{why}: take at least {high}, or 0 for exact moments")
