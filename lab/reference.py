@@ -1,7 +1,7 @@
 """The exact flow that every error is measured against: a field's own trajectory by RK4, refined until it is ten times better than what it judges."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,13 +152,17 @@ def errors_against_exact(
     path: Path | None = None,
     times: Float[Tensor, " k"] | None = None,
     t_span: tuple[float, float] = (0.0, 1.0),
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[Reference, list[ErrorSummary]]:
     """The global errors of solvers' end points from the same x_0, and the reference that they are measured against.
 
     The reference is refined until its error is a tenth of the least RMSE, or 1e-10, or 2,048 steps are reached: then an error is no more than the reference can tell.
+    `progress` is called with the number of steps before each refinement: the last ones take long where particles are many.
     """
     steps = REFERENCE_STEPS
     while True:
+        if progress is not None:
+            progress(steps)
         exact = reference(velocity, x_0, condition=condition, path=path, times=times, t_span=t_span, steps=steps)
         errors = [global_error(end, exact) for end in ends]
         if all(e.resolved for e in errors) or steps >= MOST_STEPS:

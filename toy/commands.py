@@ -14,6 +14,7 @@ import tyro
 
 from toy.demands import CUSTOM
 from toy.learning.options import LEARNING_CONTROLS, LearningOptions
+from toy.progress import Heartbeat, Say
 from toy.scene import CONTROLS, Scene
 
 BAD_INPUT, INTERRUPTED = 2, 130  # the latter is the shells' own
@@ -56,8 +57,10 @@ class Measure:
         from toy.report import ladder_table, table
         from toy.trace import nfe_ladder, trace
 
-        traced = trace(_scene(self.scene, self.files))
-        ladder = nfe_ladder(traced) if self.ladder else None
+        with Heartbeat(_say) as stage:
+            traced = trace(_scene(self.scene, self.files, stage), stage)
+            stage("measuring at other budgets")
+            ladder = nfe_ladder(traced) if self.ladder else None
         if self.json:
             print(json.dumps(traced.summary() | ({"ladder": ladder.summary()} if ladder else {})))
             return
@@ -70,14 +73,14 @@ class Measure:
 class Figure:
     """Draw a figure for a paper or a slide, as PNG, SVG or PDF by the file's ending."""
 
-    kind: Annotated[str, tyro.conf.Positional] = "trajectories"
-    """trajectories, coupling-lines, error, straightness, local-error, prior-sweep, shares."""
+    kind: Annotated[str | None, tyro.conf.Positional] = None
+    """trajectories (unless told otherwise), coupling-lines, error, straightness, local-error, prior-sweep, shares."""
     out: Path = Path("figure.png")
     """File to write; with --all, a folder."""
-    sees: str = "position"
-    """Whether the field sees the position or the class, in the scenes that are compared unless told otherwise."""
-    target: str = "ring-strips"
-    """Target on which priors and couplings are compared, unless scenes are given."""
+    sees: str | None = None
+    """position (unless told otherwise), class or both: what the field sees in the scenes that are compared, where none are given."""
+    target: str | None = None
+    """Target on which priors and couplings are compared (ring-strips unless told otherwise), where no scenes are given."""
     scene: tuple[str, ...] = ()
     """Scenes to compare, as query strings: --scene "prior=gaussian" "prior=conditional&scale=0.5". Unless given: the priors and couplings of the README."""
     all: bool = False
@@ -86,10 +89,12 @@ class Figure:
     def run(self) -> None:
         from toy.gallery import draw, draw_all
 
-        if self.all:
-            draw_all(self.out, _say)
-        else:
-            draw(self.kind, self.out, self.sees, self.scene, _say, self.target)
+        if not self.all:
+            draw(self.kind or "trajectories", self.out, self.scene, _say, sees=self.sees, target=self.target)
+            return
+        if self.kind or self.sees or self.target or self.scene:
+            raise ValueError("--all draws every figure of the README as it is there; leave out the kind, --sees, --target and --scene")
+        draw_all(self.out, _say)
 
 
 def _learning_option(f: Field) -> tuple[str, Any, Field]:
@@ -119,34 +124,47 @@ class Train:
         from toy.learning.run import run
 
         options = LearningOptions(**{f.name: getattr(self.learning, f.name) for f in fields(self.learning)})
-        learned, reports = run(_scene(self.scene, self.files), options, _say, self.out)
+        for line in options.idle():
+            _say(f"note: {line}")
+        with Heartbeat(_say) as stage:
+            scene = _scene(self.scene, self.files, stage)
+        learned, reports = run(scene, options, _say, self.out)
         print(json.dumps(summary(learned, reports)) if self.json else table(learned, reports))
 
 
-def _scene(options: Any, files: Files) -> Scene:
-    """The scene that the options name, its target read from a file where one is given."""
+def _scene(options: Any, files: Files, stage: Say) -> Scene:
+    """The scene that the options name, its target read from a file where one is given. Says which options change nothing."""
     values = {f.name: getattr(options, f.name) for f in fields(options)}
     if files.mixture and files.points:
         raise ValueError("--mixture and --points are two targets; give one of them")
     if files.mixture:
         from toy.mixtures import Mixture
 
-        values |= {"target": CUSTOM, "mixture": Mixture.from_json(_text(files.mixture))}
+        text = _text(files.mixture)
+        try:
+            values |= {"target": CUSTOM, "mixture": Mixture.from_json(text)}
+        except ValueError as error:
+            raise ValueError(f"{files.mixture}: {error}") from error
     elif files.points:
         from toy.clouds import fit_cloud, read_points
 
         cloud = read_points(files.points)
-        fit = fit_cloud(cloud.points, cloud.classes)
+        if cloud.unused:
+            _say(f"note: {files.points}: {', '.join(cloud.unused)} not used; a column of classes is called class")
+        fit = fit_cloud(cloud.points, cloud.classes, say=stage)
         _say(f"{files.points}: {fit}")
         values |= {"target": CUSTOM, "mixture": fit.mixture}
     elif values["target"] == CUSTOM:
         raise ValueError("--target custom needs its mixture: give --mixture FILE or --points FILE instead")
-    return Scene(**values)
+    scene = Scene(**values)
+    for line in scene.idle():
+        _say(f"note: {line}")
+    return scene
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ValueError(f"{path} cannot be read: {reason}") from error

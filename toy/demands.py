@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from lab.mixtures import schedule
-from lab.solvers import FIXED_STEP, nearest_nfe
+from lab.solvers import ADAPTIVE, FIXED_STEP, nearest_nfe
 from toy.mixtures import Mixture
 from toy.targets import LETTERS_LIMIT, by_name, outlines
 
@@ -23,6 +23,32 @@ class Unmet(NamedTuple):
     name: str
     cure: Any
     why: str
+
+
+# What matters only beside other settings: whose values make it matter, and those values.
+BELONGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "letters": ("target", ("letters",)),
+    "prior_components": ("prior", ("conditional-mixture",)),
+    "prior_mean": ("prior", CONDITIONAL),
+    "prior_covariance": ("prior", CONDITIONAL),
+    "fit_count": ("prior", CONDITIONAL),
+    "batch_size": ("coupling", FITTED),
+    "sigma_min": ("path", ("cond-ot",)),
+    "degree": ("path", ("polynomial",)),
+    "grid": ("solver", FIXED_STEP),
+    "nfe": ("solver", FIXED_STEP),
+    "tolerance": ("solver", ADAPTIVE),
+}
+
+
+def idle(scene: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    """One sentence for each setting that differs from the usual one and changes nothing, beside the others."""
+    said = []
+    for name, (other, values) in BELONGS.items():
+        if scene[name] != usual[name] and scene[other] not in values:
+            wanted = "a fixed-step solver" if values is FIXED_STEP else f"{other}={' or '.join(values)}"
+            said.append(f"{name}={scene[name]} changes nothing beside {other}={scene[other]}: it belongs to {wanted}")
+    return said
 
 
 def unmet(scene: Mapping[str, Any], usual: Mapping[str, Any]) -> Unmet | None:

@@ -12,12 +12,13 @@ from lab import random
 from toy import figures, stages
 from toy.drawn_pairs import draw_pairs
 from toy.errors import unknown
+from toy.files import beside, check_writable
+from toy.progress import Heartbeat, Say
 from toy.report import short
 from toy.scene import Scene
 from toy.trace import Trace, nfe_ladder, trace
 from toy.world import target_mixture
 
-Say = Callable[[str], None]
 SEES = ("position", "class")
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -88,10 +89,12 @@ def _straightness(scenes: Sequence[Scene], say: Say) -> Figure:
 
 
 def _local_error(scenes: Sequence[Scene], say: Say) -> Figure:
-    return figures.local_error_and_acceleration(_traces([replace(s, nfe=16) for s in scenes], say))
+    return figures.local_error_and_acceleration(_traces(scenes, say))
 
 
 def _prior_sweep(scenes: Sequence[Scene], say: Say) -> Figure:
+    if len(scenes) > 1:
+        raise ValueError(f"prior-sweep shows one scene under priors of many scales, not {len(scenes)}; give it one --scene")
     base = scenes[0]
     shapes = {"full covariance": "full", "isotropic": "isotropic"}
     curves = []
@@ -102,7 +105,7 @@ def _prior_sweep(scenes: Sequence[Scene], say: Say) -> Figure:
 
 
 def _shares(scenes: Sequence[Scene], say: Say) -> Figure:
-    return figures.error_shares(_traces([replace(s, path=path) for s in scenes for path in ("cond-ot", "vp")], say))
+    return figures.error_shares(_traces(scenes, say))
 
 
 KINDS: dict[str, Callable[[Sequence[Scene], Say], Figure]] = {
@@ -116,28 +119,49 @@ KINDS: dict[str, Callable[[Sequence[Scene], Say], Figure]] = {
 }
 
 
-def draw(kind: str, out: Path, sees: str, queries: Sequence[str], say: Say, target: str = "ring-strips") -> None:
-    """Draws one figure into a file. `sees` is position, class or both; `queries` are scenes, the README's priors and couplings on `target` if there are none."""
+def standard(kind: str, target: str, sees: str) -> list[Scene]:
+    """The scenes of a figure where none are given: what `compared` holds, as the kind needs it."""
+    both = [replace(scene, sees=which) for which in (SEES if sees == "both" else (sees,)) for scene in compared(target)]
+    if kind == "local-error":
+        return [replace(s, nfe=16) for s in both]
+    if kind == "shares":
+        return [replace(s, path=path) for s in both for path in ("cond-ot", "vp")]
+    return both[:1] if kind == "prior-sweep" and sees != "both" else both
+
+
+def draw(kind: str, out: Path, queries: Sequence[str], say: Say, *, sees: str | None = None, target: str | None = None) -> None:
+    """Draws one figure into a file. `queries` are scenes; without any, the README's priors and couplings on `target`, for fields that see the position, the class or both."""
     if kind not in KINDS:
         raise ValueError(unknown("figure", kind, KINDS))
-    if sees not in (*SEES, "both"):
+    if sees not in (None, *SEES, "both"):
         raise ValueError(unknown("sees", sees, (*SEES, "both")))
-    if out.suffix.lower() not in FORMATS:
-        raise ValueError(f"--out {out} must end in {', '.join(FORMATS)}")
-    if out.is_dir():
-        raise ValueError(f"--out {out} is a folder; name a file in it")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: the folder {out.parent} does not exist")
+    check_writable(out, FORMATS)
     scenes = []
     for query in queries:
         scene, notes = Scene.from_query(query)
         if notes:
             raise ValueError(f"--scene {query!r}: {notes[0].rpartition('; ')[0]}")  # a command refuses what an address clamps
         scenes.append(scene)
-    if not scenes:
-        scenes = [replace(scene, sees=which) for which in (SEES if sees == "both" else (sees,)) for scene in compared(target)]
-    save(KINDS[kind](scenes, say), out)
+    for name, value in (("sees", sees), ("target", target)):
+        if scenes and value is not None:
+            raise ValueError(f"--{name} is for the scenes that are compared where none are given; write {name}={value} into each --scene")
+    for line in dict.fromkeys(line for scene in scenes for line in scene.idle()):
+        say(f"note: {line}")
+    scenes = scenes or standard(kind, target or Scene.target, sees or "position")
+    with Heartbeat(say) as stage:
+        save(KINDS[kind](scenes, _Both(say, stage)), out)
     say(f"wrote {out}")
+
+
+class _Both:
+    """A line said at once, and kept as what is being done."""
+
+    def __init__(self, say: Say, stage: Say) -> None:
+        self._hear = (say, stage)
+
+    def __call__(self, line: str) -> None:
+        for hear in self._hear:
+            hear(line)
 
 
 README: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
@@ -159,14 +183,17 @@ def draw_all(folder: Path, say: Say) -> None:
     """Every figure of the README."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out {folder} is a file; with --all it must be a folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {folder} cannot be made: {error.strerror}; choose another place") from error
     for name, (kind, sees, target, queries) in README.items():
-        draw(kind, folder / name, sees, queries, say, target)
+        draw(kind, folder / name, queries, say, **({} if queries else {"sees": sees, "target": target}))
 
 
 def save(drawn: Figure, out: Path) -> None:
     """Writes the figure under a temporary name first: what stands at `out` is always whole. Files carry no date, so that the same figure is the same file."""
-    partial = out.with_name(f".{out.name}.partial")
+    partial = beside(out)
     kind = out.suffix.lower().removeprefix(".")
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
     try:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from lab.paths import PATHS
 from lab.solvers import ADAPTIVE, FIXED_STEP
-from toy.demands import CUSTOM, MOST_FITTED, unmet
+from toy.demands import CUSTOM, MOST_FITTED, idle, unmet
 from toy.errors import unknown
 from toy.mixtures import Mixture
 from toy.packing import pack, unpack
@@ -97,6 +97,10 @@ class Scene:
             _check(name, getattr(self, name), control)
         if (found := unmet(vars(self), _USUAL)) is not None:
             raise ValueError(found.why)
+
+    def idle(self) -> list[str]:
+        """One sentence for each setting that was changed and, beside the others, changes nothing."""
+        return idle(vars(self), _USUAL)
 
     def to_query(self) -> str:
         """The scene as a query string: its version and every field that differs from the default. `from_query` gives the same scene back."""

@@ -146,12 +146,13 @@ def _digits() -> Mixture:
     from sklearn.datasets import load_digits
     from sklearn.decomposition import PCA
 
-    from toy.clouds import mixture_of_classes
+    from toy.clouds import component_counts, mixture_of_classes
 
     pixels, labels = load_digits(return_X_y=True)
     points = torch.from_numpy(PCA(2, svd_solver="full").fit_transform(pixels))
     points = points * (3.5 / points.square().sum(1).mean().sqrt())
-    return mixture_of_classes(points, torch.from_numpy(labels).long(), most=3, seed=0)
+    classes = torch.from_numpy(labels).long()
+    return mixture_of_classes(points, classes, component_counts(points, classes, most=3, seed=0), seed=0)
 
 
 @lru_cache(maxsize=32)
@@ -195,7 +196,8 @@ def _letters(text: str) -> Mixture:
     points = torch.cat(clouds)
     low, high = points.amin(0), points.amax(0)
     points = (points - 0.5 * (low + high)) * (9.0 / float((high - low).max()))
-    return mixture_of_classes(points, torch.cat(classes), exactly=max(1, min(12, 64 // len(glyphs))), seed=0)
+    each = max(1, min(12, 64 // len(glyphs)))
+    return mixture_of_classes(points, torch.cat(classes), dict.fromkeys(range(len(glyphs)), each), seed=0)
 
 
 SHAPES: dict[str, Callable[[], Mixture]] = {

@@ -14,7 +14,9 @@ from lab.measures import Ladder, LocalError
 from lab.optimal_transport import squared_cost
 from lab.reference import ErrorSummary, Reference, distance, errors_against_exact, exact_flow_in_angle
 from toy.blocks import PairedField
+from toy.demands import FITTED
 from toy.drawn_pairs import draw_pairs
+from toy.progress import Say, silent
 from toy.scene import Scene
 from toy.world import FLOOR_STREAM, TARGET_STREAM, Particles, World, draw_data, draw_data_like_ends, particles, world
 
@@ -138,22 +140,24 @@ def _told(made: World, condition: Int[Tensor, " n"]) -> Int[Tensor, " n"] | None
     return condition if made.sees_class else None
 
 
-def trace(scene: Scene) -> Trace:
+def trace(scene: Scene, say: Say = silent) -> Trace:
     """Builds the scene's world, sends its particles through its solver and through the exact flow, and measures.
 
-    The reference is refined until its error is a tenth of the solver's (or 1e-10). Takes about a second at 2,000 particles; raises ValueError for scenes that cannot be built.
+    The reference is refined until its error is a tenth of the solver's (or 1e-10). Takes about a second at 2,000 particles; `say` hears what is being done.
     """
     with torch.no_grad():
-        return _trace(scene)
+        return _trace(scene, say)
 
 
-def _trace(scene: Scene) -> Trace:
+def _trace(scene: Scene, say: Say) -> Trace:
+    say("fitting the coupling" if scene.coupling in FITTED else "building the scene")
     made = world(scene)
     shown = particles(made)
     told, velocity = made.condition(shown), made.field.velocity
     span = (0.0, made.last_time)
     start = made.path.start(shown.x_0)
     adaptive = scene.solver in solvers.ADAPTIVE
+    say(f"solving with {scene.solver}")
     if adaptive:
         times = torch.linspace(*span, DRAWN_TIMES, dtype=torch.float64)
         run = solvers.solve(velocity, start, method=scene.solver, grid=times, condition=told, atol=scene.tolerance, rtol=scene.tolerance)
@@ -161,7 +165,16 @@ def _trace(scene: Scene) -> Trace:
         run = solvers.solve(
             velocity, start, method=scene.solver, nfe=scene.nfe, grid=scene.grid, condition=told, path=made.path, t_span=span
         )
-    exact, (error,) = errors_against_exact(velocity, start, [run.end], condition=told, path=made.path, times=run.t)
+    exact, (error,) = errors_against_exact(
+        velocity,
+        start,
+        [run.end],
+        condition=told,
+        path=made.path,
+        times=run.t,
+        progress=lambda steps: say(f"following the exact flow in {steps} steps"),
+    )
+    say("measuring")
     flow = exact.trajectory
     local = None if adaptive else measures.local_error(velocity, exact, run.t, scene.solver, condition=told, path=made.path)
     spread = float(made.target.covariance.trace().sqrt())

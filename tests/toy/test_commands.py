@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from tests.bench.command_line import BAR, seconds
 from toy.commands import main
+from toy.progress import Heartbeat
 from toy.scene import Scene
 from toy.targets import by_name
 from toy.trace import trace
@@ -97,6 +99,15 @@ def _normals(n: int):
         (("figure", "error", "--out", "{bad}"), ".png, .svg, .pdf"),
         (("figure", "error", "--scene", "nfe=0"), "nfe"),
         (("figure", "error", "--out", "{folder.png}"), "is a folder"),
+        (("figure", "error", "--all"), "leave out the kind"),
+        (("figure", "error", "--sees", "both", "--scene", "nfe=4"), "write sees=both into each --scene"),
+        (("figure", "error", "--target", "moons", "--scene", "nfe=4"), "write target=moons into each --scene"),
+        (("figure", "prior-sweep", "--scene", "nfe=4", "nfe=8"), "give it one --scene"),
+        (("figure", "prior-sweep", "--sees", "both"), "give it one --scene"),
+        (("figure", "error", "--scene", "prior=foo"), "prior='foo' is unknown"),
+        (("measure", "--mixture", "{text}"), "text: a mixture must be"),
+        (("measure", "--points", "{quote}"), "line 12"),
+        (("measure", "--points", "{far}"), "line 11"),
         (("measure", "--points", "{wide}"), "is no CSV file"),
         (("measure", "--target", "letters", "--letters", "\u200b"), "no outline"),
         (("nonsense",), "nonsense"),
@@ -115,6 +126,8 @@ def test_bad_input_ends_in_one_line_and_status_2(capsys, tmp_path: Path, argumen
         "long": "x,y\n" + "1,2\n" * 100_001,
     }
     (tmp_path / "folder.png").mkdir()
+    files["quote"] = "x,y\n" + "".join(f"{i},{i}\n" for i in range(10)) + '"3,4\n'
+    files["far"] = "x,y\n\n" + "".join(f"{i},{i}\n" for i in range(8)) + "1e9,0\n"
     files["wide"] = "x,y\n" + "1" * 200_000 + ",2\n"
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -141,6 +154,55 @@ def test_figures_are_written_whole_and_the_same_again(capsys, tmp_path: Path, ki
     assert first.read_bytes() == second.read_bytes()
     assert {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending] == first.read_bytes()[: 5 if ending == "svg" else 4]
     assert sorted(p.name for p in tmp_path.iterdir()) == [first.name, second.name]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write into")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("figure", "error", "--out", "/proc/f.png"), "cannot be written"),
+        (("figure", "--all", "--out", "/proc/figures"), "cannot be made"),
+        (("train", "--out", "/proc/grid.npz"), "cannot be written"),
+    ],
+)
+def test_a_place_that_cannot_be_written_into_is_refused_before_the_work(capsys, arguments, words):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert [line[:7] for line in err.splitlines()] == ["error: "]
+    assert words in err
+
+
+def test_settings_that_change_nothing_are_named(capsys, tmp_path: Path):
+    status, _, err = run(capsys, "measure", "--sigma-min", "0.1", "--path", "vp", "--count", "20", "--degree", "3")
+    assert status == 0
+    assert [line.split("=")[0] for line in err.splitlines()] == ["note: sigma_min", "note: degree"]
+    scene = "prior=gaussian&prior-mean=0.5&count=20"
+    status, _, err = run(capsys, "figure", "straightness", "--scene", scene, "--out", str(tmp_path / "f.svg"))
+    assert status == 0
+    assert err.startswith("note: prior_mean=0.5")
+
+
+def test_a_column_that_is_not_used_is_named(capsys, tmp_path: Path):
+    (tmp_path / "p.csv").write_text("x,y,label\n" + "".join(f"{i % 7},{i % 5},a\n" for i in range(40)))
+    status, _, err = run(capsys, "measure", "--points", str(tmp_path / "p.csv"), "--count", "20")
+    assert status == 0
+    assert "'label' not used; a column of classes is called class" in err
+
+
+def test_long_work_says_what_it_does_and_for_how_long():
+    said: list[str] = []
+    with Heartbeat(said.append, "beginning", every=0.05) as stage:
+        time.sleep(0.08)
+        stage("ending")
+        time.sleep(0.1)
+    assert said[0].startswith("beginning: 0 s")
+    assert said[-1].startswith("ending: ")
+    count = len(said)
+    time.sleep(0.1)
+    assert len(said) == count
+    stages: list[str] = []
+    trace(Scene(count=20), stages.append)
+    assert stages[:3] == ["building the scene", "solving with euler", "following the exact flow in 64 steps"]
 
 
 def test_help_is_help():

@@ -133,6 +133,6 @@ def test_a_figure_that_cannot_be_drawn_leaves_nothing_behind(tmp_path):
     out = tmp_path / "figure.png"
     out.write_bytes(b"old")
     with pytest.raises(ValueError, match="chooses its own"):
-        draw("error", out, "position", ["solver=dopri5&count=50"], lambda line: None)
+        draw("error", out, ["solver=dopri5&count=50"], lambda line: None)
     assert out.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]

@@ -41,6 +41,12 @@ def test_train_for_reading_names_every_round(capsys: pytest.CaptureFixture[str])
     assert "floor" in out
 
 
+def test_options_that_change_nothing_are_named(capsys: pytest.CaptureFixture[str]):
+    assert main(["train", *QUICK, "--caches", "2", "--reflow-nfe", "8", "--tolerance", "0.01"]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert [note.split("=")[0] for note in notes] == ["note: caches", "note: reflow_nfe", "note: tolerance"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -51,6 +57,7 @@ def test_train_for_reading_names_every_round(capsys: pytest.CaptureFixture[str])
         (("--method", "loom", "--data", "100"), "data=100"),
         (("--target", "moon"), "did you mean 'moons'"),
         (("--coupling", "full-ot", "--count", "10"), "at least 400"),
+        (("--method", "class-loom", "--coupling", "batch-ot"), "leave that independent"),
         (("--out", "grid.png"), ".npz"),
         (("--learning-rate", "nan"), "learning_rate"),
     ],

@@ -157,6 +157,9 @@ def test_classes_are_read_by_name():
         ("x,y\n" + "\n".join([*TEN, "3"]), "line 12"),
         ("x,y\n" + "1,2\n" * 100_001, "100,000"),
         ("x,y,class\n" + "\n".join(f"{i},{i},c{i}" for i in range(40)), "40 classes"),
+        ("x,y\n\n" + "\n\n".join([*TEN, "1_0,3"]), "line 23"),
+        ("x,y\n" + "\n".join([*TEN, '"3,4']), "no CSV file"),
+        ("x,y\n" + "\n".join([*TEN, "1e9,4"]), "line 12: the point"),
     ],
 )
 def test_bad_csv_gets_one_sentence(text, words):

@@ -21,6 +21,7 @@ from lab.paths import Path, VariancePreserving, by_name
 from lab.reference import distance, exact_flow, exact_flow_in_angle, refined
 from lab.solvers import Field
 from toy.drawn_pairs import LabelledPairs
+from toy.files import beside
 
 VERSION = 1
 NX, NY, TIMES = 64, 64, 32  # 1 MB of float32 a class
@@ -91,10 +92,15 @@ class GridField:
         if file.suffix != ".npz":
             raise ValueError(f"{file} must end in .npz")
         text = json.dumps({"version": VERSION, "path": None if self.path is None else self.path.name} | (about or {}))
+        partial = beside(file)
         try:
-            np.savez(file, values=self.values.numpy(), t=self.t.numpy(), boxes=self.boxes.numpy(), about=np.array(text))
+            with partial.open("wb") as held:
+                np.savez(held, values=self.values.numpy(), t=self.t.numpy(), boxes=self.boxes.numpy(), about=np.array(text))
+            partial.replace(file)
         except OSError as error:
             raise ValueError(f"{file} cannot be written: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     @staticmethod
     def load(file: File) -> tuple["GridField", dict[str, Any]]:

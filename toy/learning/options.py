@@ -1,6 +1,6 @@
 """How networks are trained on a scene: the options of `python -m toy train`, beside those of the scene itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
@@ -28,6 +28,10 @@ LEARNING_CONTROLS: dict[str, Choice | Range] = {
     "reflow_solver": Choice(FIXED_STEP, "solver that makes them"),
     "reflow_nfe": Range(1, 4096, "its function evaluations"),
     "reflow_start": Choice(("scratch", "continue"), "whether a round begins with new weights or with those of the round before"),
+}
+BELONGS = {
+    "loom": ("data", "caches", "ot_batch"),
+    "reflow": ("reflow_pairs", "reflow_solver", "reflow_nfe", "reflow_start"),
 }
 FRACTIONAL = frozenset({"learning_rate", "average"})
 
@@ -71,6 +75,17 @@ class LearningOptions:
                 raise ValueError(
                     f"data={self.data}, ot_batch={self.ot_batch} and train_batch={self.train_batch} do not fit: one batch must be a multiple of the other, and data of both"
                 )
+
+    def idle(self) -> list[str]:
+        """One sentence for each option that was changed and, beside the others, changes nothing."""
+        off = {"loom": self.method == "scene", "reflow": self.reflow == 0}
+        wanted = {"loom": "method=loom or class-loom", "reflow": "reflow=1 or more"}
+        return [
+            f"{f.name}={getattr(self, f.name)} changes nothing: it belongs to {wanted[owner]}"
+            for owner, names in BELONGS.items()
+            for f in fields(self)
+            if f.name in names and off[owner] and getattr(self, f.name) != f.default
+        ]
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -126,6 +126,10 @@ class LoomPairs(PairStream):
     def __init__(
         self, made: World, seeds: Sequence[int], *, data: int, caches: int, ot_batch: int, train_batch: int, per_class: bool
     ) -> None:
+        if made.scene.coupling != "independent":
+            raise ValueError(
+                f"method='{'class-loom' if per_class else 'loom'}' makes a coupling of its own and has no use for coupling={made.scene.coupling!r}; leave that independent"
+            )
         if is_conditional(made.scene) and not per_class:
             raise ValueError(
                 "method='loom' would carry noises of a conditional prior into other classes; use method='class-loom' or another prior"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from toy.files import check_writable
 from toy.learning.grids import on_grid
 from toy.learning.learner import Learned, Learner, train
 from toy.learning.options import LearningOptions
@@ -17,8 +18,8 @@ EVERY = 2.0  # seconds between lines of progress
 
 def run(scene: Scene, options: LearningOptions, say: Callable[[str], None], out: Path | None = None) -> tuple[Learned, list[NetworkReport]]:
     """Trains, measures every network after every round, and says how far it is. Raises ValueError for bad options, before any work where it can."""
-    if out is not None and (out.suffix != ".npz" or not out.absolute().parent.is_dir() or out.is_dir()):
-        raise ValueError(f"out={out} must be a file ending in .npz in a folder that exists")
+    if out is not None:
+        check_writable(out, (".npz",))
     learned = train(scene, options, Progress(say))
     reports = []
     for round_ in range(len(learned.rounds)):
