@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lab.measures import Ladder
-from toy.report import short
+from toy.report import names, target_label
+from toy.scene import Scene
 from toy.trace import Trace
 
 INK, ACCENT, QUIET = "#1a1a1a", "#b3261e", "#8a8a8a"
@@ -73,7 +74,7 @@ def protocol(traces: Sequence[Trace], *, solver: bool = True, reference_error: f
     def common(values: Iterable[object]) -> str:
         return " or ".join(dict.fromkeys(map(str, values)))
 
-    parts = [f"Target {common(s.target for s in scenes)}"]
+    parts = [f"Target {common(map(target_label, scenes))}"]
     if solver:
         parts.append(f"{common(s.solver for s in scenes)} with {common(traced.nfe for traced in traces)} evaluations")
     worst = max(traced.global_error.reference_error for traced in traces) if reference_error is None else reference_error
@@ -85,6 +86,12 @@ def _note(drawn: Figure, text: str, width: int) -> None:
     drawn.supxlabel(textwrap.fill(text, width), fontsize=7.5, color="#555555", x=0.01, ha="left")
 
 
+def _names(traces: Sequence[Trace], but: Sequence[str]) -> dict[Scene, str]:
+    """`names` of the scenes of all panels of a figure."""
+    scenes = [traced.scene for traced in traces]
+    return dict(zip(scenes, names(scenes, but), strict=True))
+
+
 def _line(index: int) -> dict[str, Any]:
     colour, line, mark = LINE_STYLES[index % len(LINE_STYLES)]
     return {"color": colour, "linestyle": line, "marker": mark, "markersize": 4, "markerfacecolor": colour if mark == "o" else "white"}
@@ -92,17 +99,19 @@ def _line(index: int) -> dict[str, Any]:
 
 def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]]]) -> Figure:
     """Global truncation error over counted evaluations, median and RMSE, one panel for each title. Scenes without error are named and not drawn."""
+    called = _names([traced for _, ladders in panels for traced, _ in ladders], ("sees", "budget"))
     with mpl.rc_context(STYLE):
         drawn, axes = figure(4.4 * len(panels), 4.3, 1, len(panels), sharey=True)
         for ax, (title, ladders) in zip(axes[0], panels, strict=True):
             exact = []
             for i, (traced, ladder) in enumerate(ladders):
                 if max(ladder.rmse) < EXACT:
-                    exact.append(short(traced.scene))
+                    exact.append(called[traced.scene])
                     continue
                 order = "no clean order" if ladder.order is None else f"order {ladder.order:.2f}"
-                ax.loglog(ladder.nfe, ladder.median, **_line(i), label=f"{short(traced.scene)} ({order})")
+                ax.loglog(ladder.nfe, ladder.median, **_line(i), label=f"{called[traced.scene]} ({order})")
                 ax.loglog(ladder.nfe, ladder.rmse, color=LINE_STYLES[i % len(LINE_STYLES)][0], linewidth=0.6, alpha=0.7)
+            ax.plot([], [], color=QUIET, linewidth=0.6, label="thin, without marks: RMSE of the same")
             if exact:
                 ax.plot([], [], " ", label=f"no error at any NFE: {'; '.join(exact)}")
             evaluations_axis(ax, ladders[0][1].nfe)
@@ -116,7 +125,7 @@ def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]
         words = protocol([traced for traced, _ in every], solver=False, reference_error=worst)
         _note(
             drawn,
-            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in a wrong class hold up. Order: of the median. {words}",
+            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in a wrong class hold up. Order: that of the median. {words}",
             70 * len(panels),
         )
     return drawn
@@ -137,21 +146,23 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
         ("acceleration", lambda tr: tr.acceleration),
         ("global truncation error (RMSE)", lambda tr: tr.global_error.rmse),
     )
+    called = _names([traced for _, traces in panels for traced in traces], ("sees",))
     with mpl.rc_context(STYLE):
         drawn, axes = figure(9.4, 0.9 + 0.27 * sum(len(p[1]) + 1.5 for p in panels), len(panels), 3, sharex="col")
         for place, (row, (title, traces)) in enumerate(zip(axes, panels, strict=True)):
-            names = [short(tr.scene) for tr in traces]
+            words = [called[tr.scene] for tr in traces]
             y = np.arange(len(traces))[::-1]
             for i, (ax, (name, value)) in enumerate(zip(row, columns, strict=True)):
                 values = [value(tr) for tr in traces]
                 ax.hlines(y, 0, values, color="#cccccc", linewidth=1)
                 ax.plot(values, y, "o", color=INK, markersize=5, clip_on=False)
-                for v, h in zip(values, y, strict=True):
-                    ax.annotate(number(v), (v, h), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
-                ax.set_yticks(y, names if i == 0 else [""] * len(names))
+                for traced, v, h in zip(traces, values, y, strict=True):
+                    word = f"{number(v)}{', by construction' if traced.scene.coupling == 'full-ot' else ''}"
+                    ax.annotate(word, (v, h), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+                ax.set_yticks(y, words if i == 0 else [""] * len(words))
                 ax.set_ylim(-0.6, len(traces) - 0.4)
-                ax.margins(x=0.2)
-                ax.set_xlim(left=0)
+                most = max(value(tr) for _, every in panels for tr in every)
+                ax.set_xlim(0, 1.25 * most if most > EXACT else 1)  # room for the number beside the longest line
                 ax.tick_params(axis="y", length=0)
                 if place == len(panels) - 1:
                     ax.set_xlabel(name)
@@ -166,11 +177,12 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
 
 def local_error_and_acceleration(traces: Sequence[Trace]) -> Figure:
     """Where along t the solver errs in a single step from the exact state, and the acceleration that makes it err."""
+    called = _names(traces, ())
     with mpl.rc_context(STYLE):
         drawn, axes = figure(8.8, 3.9, 1, 2)
         local_axis, acceleration_axis = axes[0]
         for i, traced in enumerate(traces):
-            label, style = short(traced.scene), _line(i) | {"marker": ""}
+            label, style = called[traced.scene], _line(i) | {"marker": ""}
             local = traced.local_error
             if local is not None:
                 # One value for a whole step: drawn from the step's start to its end.
@@ -219,19 +231,20 @@ def prior_sweep(scales: Sequence[float], curves: Sequence[tuple[str, Sequence[Tr
 
 def error_shares(traces: Sequence[Trace]) -> Figure:
     """Where each scene's error comes from: start, solver, coupling and estimate, in data units on one logarithmic axis. A share that does not arise has no mark."""
-    names = ("start", "solver", "coupling", "estimate")
+    kinds = ("start", "solver", "coupling", "estimate")
+    called = _names(traces, ())
     with mpl.rc_context(STYLE):
         drawn, axes = figure(7.4, 1.25 + 0.34 * len(traces), 1, 1)
         ax = axes[0][0]
         y = np.arange(len(traces))[::-1]
-        for i, name in enumerate(names):
+        for i, name in enumerate(kinds):
             found = [(h, getattr(tr.shares, name)) for h, tr in zip(y, traces, strict=True)]
             shown = [(h, v) for h, v in found if v is not None and v > EXACT]
             ax.plot([v for _, v in shown], [h for h, _ in shown], **_line(i) | {"linestyle": "", "markersize": 7}, label=name)
         for h, tr in zip(y, traces, strict=True):
-            if not any((getattr(tr.shares, name) or 0) > EXACT for name in names):
+            if not any((getattr(tr.shares, name) or 0) > EXACT for name in kinds):
                 ax.annotate("no error", (0.01, h), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=QUIET)
-        ax.set_yticks(y, [f"{short(tr.scene)}; {tr.scene.path}; sees {tr.scene.sees}" for tr in traces])
+        ax.set_yticks(y, [called[tr.scene] for tr in traces])
         ax.set_ylim(-0.6, len(traces) - 0.4)
         ax.set(xscale="log", xlabel="share of the error, data units (estimate: median of end points, others RMSE)")
         ax.grid(axis="both", color="#e5e5e5", linewidth=0.5)

@@ -14,7 +14,7 @@ from toy.drawn_pairs import draw_pairs
 from toy.errors import unknown
 from toy.files import beside, check_writable
 from toy.progress import Heartbeat, Say
-from toy.report import short
+from toy.report import names
 from toy.scene import Scene
 from toy.trace import Trace, nfe_ladder, trace
 from toy.world import target_mixture
@@ -40,8 +40,8 @@ def compared(target: str) -> tuple[Scene, ...]:
 
 def _traces(scenes: Sequence[Scene], say: Say) -> list[Trace]:
     made = []
-    for i, scene in enumerate(scenes, 1):
-        say(f"scene {i} of {len(scenes)}: {short(scene)}, field sees the {scene.sees}")
+    for i, (scene, name) in enumerate(zip(scenes, names(scenes, ("sees",)), strict=True), 1):
+        say(f"scene {i} of {len(scenes)}: {name}, field sees the {scene.sees}")
         made.append(trace(scene))
     return made
 

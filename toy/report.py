@@ -1,5 +1,8 @@
 """Words for scenes and tables for traces."""
 
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import fields
+
 from lab.measures import NO_ORDER, Ladder
 from lab.solvers import ADAPTIVE
 from toy.scene import Scene
@@ -35,15 +38,65 @@ def coupling_label(scene: Scene) -> str:
 
 
 def short(scene: Scene) -> str:
-    """What is particular about a scene among others on the same target: prior and coupling."""
+    """Prior and coupling: what is particular about a scene where all else is the same (`names` says the rest)."""
     return ", ".join(part for part in (prior_label(scene), coupling_label(scene)) if part)
+
+
+def method_label(scene: Scene) -> str:
+    """The solver, and its grid where that is not uniform."""
+    grid = "" if scene.grid == "uniform" or scene.solver in ADAPTIVE else f" on the {scene.grid} grid"
+    return f"{scene.solver}{grid}"
+
+
+def budget_label(scene: Scene) -> str:
+    """Evaluations of a fixed-step solver, tolerance of an adaptive one."""
+    return f"tolerance {scene.tolerance:g}" if scene.solver in ADAPTIVE else f"NFE {scene.nfe}"
+
+
+def path_label(scene: Scene) -> str:
+    """The path, with its own parameter where that is not the usual one."""
+    own = {"cond-ot": ("sigma_min", scene.sigma_min, 0), "polynomial": ("degree", scene.degree, 2)}
+    name, value, usual = own.get(scene.path, ("", 0, 0))
+    return scene.path if value == usual else f"{scene.path}, {name} {value:g}"
+
+
+def target_label(scene: Scene) -> str:
+    """The target, with what letters spell, what a mixture of one's own is made of, and a separation that is not 1."""
+    name = f"letters {scene.letters}" if scene.target == "letters" else scene.target
+    if scene.mixture is not None:
+        name = f"{scene.target} of {len(scene.mixture.weights)} components"
+    return name if scene.separation == 1 else f"{name}, {scene.separation:g} × apart"
+
+
+PARTS: dict[str, Callable[[Scene], str]] = {
+    "target": target_label,
+    "path": path_label,
+    "sees": lambda scene: f"sees {scene.sees}",
+    "solver": method_label,
+    "budget": budget_label,
+    "fit": lambda scene: f"moments of {scene.fit_count} samples" if scene.fit_count else "exact moments",
+    "n": lambda scene: f"n = {scene.count}",
+    "seed": lambda scene: f"seed {scene.seed}",
+}
+PART_FIELDS = {"solver": ("solver", "grid"), "budget": ("nfe", "tolerance")}
+
+
+def names(scenes: Sequence[Scene], but: Collection[str] = ()) -> list[str]:
+    """A name for each of the scenes that are compared: prior and coupling, and whatever else is not the same in all of them.
+
+    `but`: what the figure shows by other means, of `PARTS`. Scenes that are still called alike, and are not, get numbers.
+    """
+    varied = [label for part, label in PARTS.items() if part not in but and len(set(map(label, scenes))) > 1]
+    found = ["; ".join([short(scene), *(label(scene) for label in varied)]) for scene in scenes]
+    shown = {name for part in but for name in PART_FIELDS.get(part, (part,))}
+    unshown = [tuple(getattr(scene, f.name) for f in fields(scene) if f.name not in shown) for scene in scenes]
+    alike = {name: list(dict.fromkeys(rest for rest, own in zip(unshown, found, strict=True) if own == name)) for name in found}
+    return [name if len(alike[name]) == 1 else f"{name} ({alike[name].index(rest) + 1})" for name, rest in zip(found, unshown, strict=True)]
 
 
 def describe(scene: Scene) -> str:
     """A scene in one line: target, what the field sees, prior, coupling, path, solver."""
-    budget = f"tolerance {scene.tolerance:g}" if scene.solver in ADAPTIVE else str(scene.nfe)
-    grid = "" if scene.grid == "uniform" or scene.solver in ADAPTIVE else f" on the {scene.grid} grid"
-    parts = [scene.target, f"sees {scene.sees}", short(scene), scene.path, f"{scene.solver} {budget}{grid}"]
+    parts = [target_label(scene), f"sees {scene.sees}", short(scene), path_label(scene), f"{method_label(scene)}, {budget_label(scene)}"]
     return "; ".join(parts)
 
 

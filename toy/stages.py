@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from toy.drawn_pairs import LabelledPairs
 from toy.figures import INK, QUIET, STYLE, number, protocol
 from toy.mixtures import Mixture
-from toy.report import short
+from toy.report import names
 from toy.trace import Trace
 
 # Okabe & Ito 2008, unchanged; past eight classes the colours repeat.
@@ -41,15 +41,17 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
     """
     every = [traced for row in rows for traced in row]
     box = _box(every)
+    called = dict(zip((tr.scene for tr in every), names([tr.scene for tr in every], ("sees",) if row_labels else ()), strict=True))
 
     def panel(traced: Trace) -> Panel:
         wrong = f"\n{100 * traced.wrong_class:.3g} % end in a wrong class" if traced.world.target.class_count > 1 else ""
         words = f"error {number(traced.global_error.rmse)}, straightness {number(traced.straightness)}{wrong}"
-        return Panel(short(traced.scene), words, lambda ax: stage(ax, traced, box))
+        return Panel(called[traced.scene], words, lambda ax: stage(ax, traced, box))
 
+    drawn = " or ".join(dict.fromkeys(str(min(TRACES, tr.scene.count)) for tr in every))
     foot = (
         "Dashed: prior; solid: target (50 and 90 %). Dark lines lead from where the solver ends to where the exact flow ends (circles). "
-        f"Same seeds everywhere, {TRACES} of n shown. {protocol(every)}"
+        f"{drawn} particles drawn in each stage. {protocol(every)}"
     )
     return _sheet([[panel(traced) for traced in row] for row in rows], row_labels, box, foot)
 
@@ -58,11 +60,15 @@ def coupling_lines(rows: Sequence[Sequence[tuple[Trace, LabelledPairs]]], row_la
     """Pairs of each trace's coupling as lines: what a network would be trained to follow, beside what it costs and what its flow costs."""
     every = [traced for row in rows for traced, _ in row]
     box = _box(every)
+    solver = ("solver", "budget")  # no solver has a part in pairs
+    called = dict(
+        zip((tr.scene for tr in every), names([tr.scene for tr in every], ("sees", *solver) if row_labels else solver), strict=True)
+    )
 
     def panel(traced: Trace, shown: LabelledPairs) -> Panel:
         cost = traced.transport_cost
         words = f"transport cost {number(cost.coupling)},\nof the flow's own ends {number(cost.flow)}"
-        return Panel(short(traced.scene), words, lambda ax: pairs(ax, traced, shown, box))
+        return Panel(called[traced.scene], words, lambda ax: pairs(ax, traced, shown, box))
 
     foot = (
         f"{len(rows[0][0][1])} pairs of each coupling, x_0 open, x_1 filled and coloured by its class; dashed: prior, solid: target (50 and 90 %). "
@@ -77,7 +83,7 @@ def _sheet(rows: Sequence[Sequence[Panel]], row_labels: Sequence[str], box: Box,
     tall = STAGE * (box[3] - box[2]) / (box[1] - box[0])
     left = LEFT if row_labels else 0.08
     note = textwrap.fill(foot, int(columns * NOTE_WIDTH))
-    titles = [[textwrap.wrap(panel.title, TITLE_WIDTH) for panel in row] for row in rows]
+    titles = [[textwrap.wrap(panel.title, TITLE_WIDTH, break_on_hyphens=False) for panel in row] for row in rows]
     header = LINE * (2.6 + max(len(title) for row in titles for title in row))
     bottom = 0.2 + 0.14 * (1 + note.count("\n"))
     width, height = left + columns * (STAGE + GAP), bottom + len(rows) * (tall + header)
@@ -155,11 +161,13 @@ def _regions(ax: Axes, mixture: Mixture, box: Box, line: str) -> None:
 
 
 def _box(traces: Sequence[Trace]) -> Box:
-    """One box for all stages that are compared: everything drawn, with a margin."""
+    """One box for all stages that are compared: everything drawn, with a margin, and never more than twice as long as wide."""
     low, high = (
         torch.stack([edge(torch.cat((tr.x[:, :TRACES].reshape(-1, 2), tr.exact[:, :TRACES].reshape(-1, 2)))) for tr in traces])
         for edge in (lambda p: p.amin(0), lambda p: p.amax(0))
     )
     margin = 0.04 * float((high.amax(0) - low.amin(0)).max())
-    (x_0, y_0), (x_1, y_1) = (low.amin(0) - margin).tolist(), (high.amax(0) + margin).tolist()
+    first, last = low.amin(0) - margin, high.amax(0) + margin
+    widen = (0.5 * (0.5 * (last - first).max() - (last - first))).clamp(min=0)
+    (x_0, y_0), (x_1, y_1) = (first - widen).tolist(), (last + widen).tolist()
     return x_0, x_1, y_0, y_1

@@ -11,7 +11,10 @@ from lab import random
 from toy import figures, stages
 from toy.drawn_pairs import draw_pairs
 from toy.gallery import FORMATS, KINDS, README, draw
+from toy.mixtures import Mixture
+from toy.report import names
 from toy.scene import Scene
+from toy.targets import by_name
 from toy.trace import Trace, nfe_ladder, trace
 
 SCENES = (Scene(count=120), Scene(count=120, prior="conditional"))
@@ -66,6 +69,34 @@ def test_coupling_lines_are_the_pairs(traces: list[Trace]):
     for ax, pair in zip(drawn.axes, pairs, strict=True):
         segments = np.array(line_collections(ax)[-1].get_segments())
         assert np.array_equal(segments, np.stack((pair.x_0.numpy(), pair.x_1.numpy()), 1))
+
+
+def test_a_long_flow_is_not_drawn_as_a_strip():
+    high = Mixture([0.5, 0.5], [[0, 40], [0, -40]], [[[0.1, 0], [0, 0.1]]] * 2)
+    drawn = stages.trajectories([[trace(Scene(target="custom", mixture=high, count=60))]])
+    size = drawn.axes[0].get_window_extent()
+    assert 0.5 - 1e-9 <= size.width / size.height <= 2 + 1e-9
+
+
+def test_scenes_are_named_by_all_that_is_not_the_same_in_them():
+    plain, by_class = Scene(), Scene(prior="conditional")
+    assert names([plain, by_class]) == ["N(0, I)", "class mean, full cov."]
+    assert names([plain, replace(plain, path="vp")]) == ["N(0, I); cond-ot", "N(0, I); vp"]
+    assert names([plain, replace(plain, nfe=8)]) == ["N(0, I); NFE 4", "N(0, I); NFE 8"]
+    assert names([plain, replace(plain, nfe=8)], ("budget",)) == ["N(0, I)", "N(0, I)"]
+    assert names([plain, replace(plain, sees="class")], ("sees",)) == ["N(0, I)", "N(0, I)"]
+    assert names([plain, replace(by_class, solver="heun", grid="edm", target="moons")]) == [
+        "N(0, I); ring-strips; euler",
+        "class mean, full cov.; moons; heun on the edm grid",
+    ]
+    assert names([plain, plain]) == ["N(0, I)", "N(0, I)"]
+    own = [Scene(target="custom", mixture=by_name("moons").separated(s)) for s in (1, 2)]
+    assert names(own) == ["N(0, I) (1)", "N(0, I) (2)"]
+
+
+def test_stages_carry_the_names(traces: list[Trace]):
+    drawn = stages.trajectories([[traces[0], trace(replace(SCENES[0], path="cosine"))]])
+    assert [[text.get_text() for text in ax.texts][-1] for ax in drawn.axes] == ["N(0, I); cond-ot", "N(0, I); cosine"]
 
 
 def test_the_error_curves_are_the_ladders_and_scenes_without_error_are_named(traces: list[Trace]):
