@@ -17,8 +17,8 @@ from toy.mixtures import Mixture
 from toy.report import names
 from toy.trace import Trace
 
-# Okabe & Ito 2008, unchanged; past eight classes the colours repeat.
-CLASS_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+# Okabe & Ito 2008, their black and yellow last: with few classes no class has the ghosts' ink, and none is pale. Past eight classes the colours repeat.
+CLASS_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#F0E442", "#000000")
 TRACES = 96  # particles whose path is drawn, stratified by class because any first n are
 Box = tuple[float, float, float, float]
 STAGE, GAP, LEFT, LINE = 2.35, 0.14, 0.3, 0.155  # inches: a stage's width, the gap beside it, the margin for row labels, a line of words
