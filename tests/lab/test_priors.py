@@ -425,7 +425,7 @@ def test_held_out_likelihood_finds_two_modes_in_a_class_of_two_and_one_in_a_clas
 
 
 def test_components_need_members_enough_without_those_held_out():
-    """In one dimension five components need ten members: there are ten, but two (and of four members one) are held out to choose among candidates."""
+    """Five components in one dimension need ten members; of ten, two are held out to choose among candidates, and of four, one."""
 
     def fit(members: int, components: int | tuple[int, ...]) -> ClassMixture:
         return ClassMixture.fit(numbers(members, 1, seed=144), torch.zeros(members).long(), 1, generator=generator(), components=components)
@@ -712,7 +712,7 @@ def test_an_empty_batch_has_an_empty_answer():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_samples_of_a_singular_covariance_stay_in_its_plane_and_keep_their_least_variance(seed):
-    """Rank 2 in 6 dimensions, variances 9 and 9e-10: rounding is not taken for variance (its root would leave the plane by 1e-8), nor small variance for rounding."""
+    """Rank 2 in 6 dimensions, variances 9 and 9e-10: rounding is no variance (its root would be 1e-8), and 9e-10 no rounding."""
     plane = torch.linalg.qr(numbers(6, 2, seed=seed)).Q
     spread = Full.of((plane * torch.tensor([9.0, 9e-10], dtype=torch.float64) @ plane.T)[None])
     factor = spread.times(torch.eye(6, dtype=torch.float64), torch.zeros(6, dtype=torch.int64)).T
