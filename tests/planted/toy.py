@@ -141,4 +141,34 @@ FAULTS: tuple[Fault, ...] = (
         "if any(e.resolved for e in errors) or steps >= MOST_STEPS:",
         "tests/lab/test_measures.py::test_the_reference_is_refined_until_it_is_good_enough_and_its_error_is_bounded_by_what_it_says",
     ),
+    Fault(
+        "toy/clouds.py",
+        "wasserstein2(drawn[0], drawn[1])",
+        "wasserstein2(shown, drawn[1])",
+        "tests/toy/test_targets.py::test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud[1]",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "for stream in (11, 12)",
+        "for stream in (11, 11)",
+        "tests/toy/test_targets.py::test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud[1]",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "random.uniforms(seed, rows, 1, stream)[:, 0].contiguous()",
+        "(rows.double() + 0.5) / count",
+        "tests/toy/test_targets.py::test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud[2]",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "partial.log_prob(cloud[test])",
+        "partial.log_prob(cloud[train])",
+        "tests/toy/test_targets.py::test_the_held_out_likelihood_is_of_points_not_fitted",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "partial = mixture_of_classes(cloud[train], classes[train],",
+        "partial = mixture_of_classes(cloud, classes,",
+        "tests/toy/test_targets.py::test_the_held_out_likelihood_is_of_points_not_fitted",
+    ),
 )
