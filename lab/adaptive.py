@@ -23,12 +23,13 @@ def integrate(
         if not value > 0:
             raise ValueError(f"{name}={value} must be positive")
     dtype = torch.promote_types(x_0.dtype, torch.float32)
+    at = times.to(x_0.device, dtype)
+    earliest, latest = at.aminmax()
 
-    def slope(t: Tensor, x: Tensor) -> Tensor:
-        return velocity(x, t.clamp(0, 1).to(dtype).expand(x.shape[0]), condition)
+    def slope(t: Tensor, x: Tensor) -> Tensor:  # clamped, since the trial that sets the first step's length may go past the last time
+        return velocity(x, t.clamp(earliest, latest).to(dtype).expand(x.shape[0]), condition)
 
     try:
-        at = times.to(x_0.device, dtype)
         # Left to itself torchdiffeq steps past the last time, where the field may not be defined, and interpolates there too.
         states = odeint(slope, x_0, at, method=TORCHDIFFEQ_NAMES[method], atol=atol, rtol=rtol, options={"step_t": at[-1:]})
     except AssertionError as error:  # torchdiffeq's word for a step of no length, or states that are not finite

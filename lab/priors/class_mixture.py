@@ -194,7 +194,7 @@ class ClassMixture(Prior):
                 raise ValueError(
                     f"class {c} has no members to fit a mixture to; number the classes without gaps or fit to data that has it"
                 )
-            used = len(own) - int(SHARE * len(own)) if len(candidates) > 1 else len(own)
+            used = len(own) - max(1, int(SHARE * len(own))) if len(candidates) > 1 else len(own)
             possible = tuple(k for k in candidates if k * (dimension + 1) <= used)
             if not possible:
                 raise ValueError(

@@ -282,6 +282,19 @@ def test_projected_batches_are_neighbours_in_shuffled_order():
     assert all(left[1] < right[0] for left, right in zip(sorted(ends), sorted(ends)[1:], strict=False))
 
 
+def test_alternating_batches_are_random_in_even_epochs_and_projected_in_odd_ones():
+    x, _ = eight_gaussians(100)
+    for epoch in range(4):
+        by_order = {order: torch.cat(AssignmentTable(100).batches(10, epoch=epoch, order=order, features=x)) for order in ORDERS}
+        assert torch.equal(by_order["alternating"], by_order["projections" if epoch % 2 else "random"])
+        assert not torch.equal(by_order["random"], by_order["projections"])
+
+
+def test_a_refresh_rounds_to_the_nearest_number_of_noises():
+    """.29 of 100 is 28.999999999999996 in floating point."""
+    assert [AssignmentTable(100).refresh(fraction) for fraction in (0.29, 0.286, 0.284)] == [29, 29, 28]
+
+
 def test_a_refresh_replaces_the_oldest_noises_by_new_ones_and_leaves_the_others_in_their_slots():
     table = AssignmentTable(40, 2)
     ever = set(all_noises(table).tolist())

@@ -39,6 +39,20 @@ def test_couplings_cost_what_scipys_optimum_costs(n):
         assert abs(cost[np.arange(n), index].sum() - cost[linear_sum_assignment(cost)].sum()) < 1e-9
 
 
+def test_an_assignment_of_many_pivots_is_solved_to_the_end():
+    """Points 0, 1, ... and the same moved by n: sorted goes to sorted, whatever the shift. The network simplex takes more than POT's default of 100,000 pivots."""
+    n = 620
+    place = torch.arange(n, dtype=torch.float64)[:, None]
+    assert torch.equal(assign(squared_cost(place, place + n)), torch.arange(n))
+
+
+def test_an_assignment_that_stops_before_the_optimum_is_refused(monkeypatch):
+    x_0, x_1, _ = batch(NETWORK_SIMPLEX_FROM)
+    monkeypatch.setattr("lab.optimal_transport.ITERATIONS", 700)  # of 1,300: a permutation by then, 2 % above the optimum
+    with pytest.raises(RuntimeError, match=f"optimal assignment of {NETWORK_SIMPLEX_FROM} points"):
+        assign(squared_cost(x_1, x_0))
+
+
 def test_squared_cost_is_the_squared_distance():
     x_0, x_1, _ = batch(20)
     assert (squared_cost(x_1, x_0) - (x_1[:, None] - x_0[None]).square().sum(-1)).abs().max() < 1e-12

@@ -1,6 +1,7 @@
 """Mixtures against scipy, the schedule's proportions, EM against scikit-learn, and one-pass moments."""
 
-from itertools import pairwise
+import math
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy import stats
 from scipy.special import logsumexp
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
-from lab.em import choose_components, fit_em
+from lab.em import EMResult, choose_components, fit_em
 from lab.mixtures import GaussianMixture, schedule
 from lab.moments import MomentAccumulator
 
@@ -117,6 +118,43 @@ def test_held_out_likelihood_finds_the_number_of_far_clusters():
     choice = choose_components(truth.sample(2000, generator(9)), (1, 2, 4), generator=generator(10))
     assert choice.components == 4
     assert choice.held_out[1] < choice.held_out[2] < choice.held_out[4]
+
+
+def test_one_component_has_the_points_moments_and_the_floor():
+    """floor times the data's mean variance, on the diagonal alone."""
+    x = torch.randn(50, 3, dtype=torch.float64, generator=generator(12)) * torch.tensor([1.0, 2.0, 3.0]) + 5
+    fitted = fit_em(x, 1, generator=generator(), floor=0.1).mixture
+    s = np.cov(x.numpy().T, bias=True)
+    assert np.abs(fitted.covariances[0].numpy() - s - 0.1 * np.trace(s) / 3 * np.eye(3)).max() < 1e-12
+    assert np.abs(fitted.means[0].numpy() - x.numpy().mean(0)).max() < 1e-12
+
+
+def test_a_component_without_points_is_restarted_on_the_point_explained_worst():
+    """A floor as wide as the data lets one of three components die out; where the likelihood then leaps, it has just been given one point of the twelve."""
+    x = torch.randn(12, 1, dtype=torch.float64, generator=generator(18))
+    x[0] = 8
+
+    def after(iterations: int) -> EMResult:
+        return fit_em(x, 3, generator=generator(18), iterations=iterations, tolerance=-math.inf, floor=1.0)
+
+    leap = int(np.diff(after(50).history)[5:].argmax()) + 5
+    before, restarted = after(leap).mixture, after(leap + 1).mixture
+    empty, worst = int(before.weights.argmin()), int(before.log_prob(x).argmin())
+    assert before.weights[empty] * 12 < 2e-3
+    assert restarted.weights[empty] * 12 == pytest.approx(1, abs=2e-3)
+    assert float(restarted.means[empty]) == pytest.approx(float(x[worst]), abs=0.01)
+
+
+def test_the_number_of_components_is_scored_on_points_not_fitted():
+    """One Gaussian for ten points of which two are held out: the score is that of one of the 45 ways to hold out two, by scipy."""
+    x = torch.randn(10, 2, dtype=torch.float64, generator=generator(19))
+    scores = []
+    for held in combinations(range(10), 2):
+        kept = np.delete(x.numpy(), held, 0)
+        scores.append(stats.multivariate_normal(kept.mean(0), np.cov(kept.T, bias=True)).logpdf(x.numpy()[list(held)]).mean())
+    found = {choose_components(x, (1,), generator=generator(seed)).held_out[1] for seed in range(5)}
+    assert all(np.abs(np.array(scores) - score).min() < 1e-4 for score in found)  # fit_em's floor of 1e-6
+    assert len(found) > 1
 
 
 @pytest.mark.parametrize("x", [torch.zeros(10, 2), torch.full((10, 2), torch.nan)])

@@ -169,7 +169,15 @@ def test_vp_keeps_its_digits_next_to_the_data():
     s = 2.0**-33  # 1 - s is exact
     integral = 0.1 * s + 0.5 * 19.9 * s**2
     sigma = VariancePreserving().sigma(torch.tensor([1 - s], dtype=torch.float64)).item()
-    assert sigma == pytest.approx(math.sqrt(integral), rel=1e-9)  # -expm1(-i) = i (1 - i / 2), i = 1e-11
+    assert sigma == pytest.approx(math.sqrt(integral), rel=1e-9, abs=0)  # -expm1(-i) = i (1 - i / 2), i = 1e-11
+
+
+def test_ve_keeps_its_digits_next_to_the_data():
+    """sigma(1 - s)^2 = sigma_min^2 (exp(i) - 1), i = 2 s ln(sigma_max / sigma_min): at s = 1e-10, where exp(i) - 1 has seven digits left, sigma keeps its."""
+    s = 2.0**-33  # 1 - s is exact
+    i = 2 * s * math.log(5000)
+    sigma = VarianceExploding().sigma(torch.tensor([1 - s], dtype=torch.float64)).item()
+    assert sigma == pytest.approx(0.01 * math.sqrt(i * (1 + i / 2)), rel=1e-13, abs=0)
 
 
 def test_ve_is_lipmans_equation_18_with_the_diffusion_integrated_numerically():

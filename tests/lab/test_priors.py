@@ -202,6 +202,32 @@ def test_fewer_members_than_a_full_covariance_needs_fall_back_by_default():
     assert torch.isfinite(prior.log_prob(*more)).all()
 
 
+def test_low_rank_classes_need_two_members_more_than_the_rank():
+    """Of rank + 1 members the covariance is of the rank itself, which leaves nothing to the diagonal; one member more is enough."""
+    x, labels = numbers(20 + 3 + 4, 6, seed=72), torch.tensor([0] * 20 + [1] * 3 + [2] * 4)
+    moments = full_moments(x, labels, 3)
+    prior = ClassGaussian.fit(moments, covariance="low-rank", rank=2)
+    assert prior.fallbacks == (1,)
+    assert np.abs(matrix(prior, 6, (6,), 2).numpy() - wanted(x, labels, "low-rank", 2)[2]).max() < 1e-12
+    with pytest.raises(ValueError, match="rank=2 leaves class 1 no variance"):
+        ClassGaussian.fit(moments, covariance="low-rank", rank=2, fallback_below=3)
+
+
+@pytest.mark.parametrize(("d", "rows"), [(12, 6), (5, 5)])
+def test_low_rank_is_fitted_from_batches_by_a_sketch_of_twice_the_rank_or_the_dimension_if_less(d, rows):
+    """Exact as long as the members vary in `rows` directions; in one more the sketch loses something, as one of that many rows does."""
+    label = torch.zeros(40, dtype=torch.int64)
+    for directions in {rows, min(rows + 1, d)}:
+        x = numbers(40, directions, seed=73) @ numbers(directions, d, seed=74)
+        batches = [(x[part], label[part]) for part in torch.arange(40).split(9)]
+        found, same, more = (ClassGaussian.fit_batches(batches, 1, covariance="low-rank", rank=3, sketch_rows=r) for r in (None, rows, d))
+        exact = torch.from_numpy(wanted(x, label, "low-rank", 3)[0])
+        lost = [float((matrix(prior, d, (d,), 0) - exact).abs().max() / exact.diagonal().max()) for prior in (found, same, more)]
+        assert lost[0] == lost[1]
+        assert lost[2] < 1e-10
+        assert (lost[0] < 1e-10) == (directions == rows)
+
+
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
 @pytest.mark.parametrize("cause", ["few members", "a constant coordinate"])
 def test_a_singular_covariance_gives_samples_but_no_density(covariance, cause):
@@ -396,6 +422,19 @@ def test_held_out_likelihood_finds_two_modes_in_a_class_of_two_and_one_in_a_clas
     assert abs(float(prior.weights[:2].min()) - float(second)) < 0.01
     single = ClassGaussian.fit(full_moments(x, labels, 2))
     assert prior.log_prob(x, labels)[labels == 0].mean() > single.log_prob(x, labels)[labels == 0].mean() + 0.5
+
+
+def test_components_need_members_enough_without_those_held_out():
+    """Five components in one dimension need ten members; of ten, two are held out to choose among candidates, and of four, one."""
+
+    def fit(members: int, components: int | tuple[int, ...]) -> ClassMixture:
+        return ClassMixture.fit(numbers(members, 1, seed=144), torch.zeros(members).long(), 1, generator=generator(), components=components)
+
+    assert fit(10, 5).components.tolist() == [5]
+    with pytest.raises(ValueError, match="10 members, of which 8 to fit to"):
+        fit(10, (5, 6))
+    with pytest.raises(ValueError, match="4 members, of which 3 to fit to"):
+        fit(4, (2, 3))
 
 
 def test_em_never_lowers_the_likelihood_of_a_class():
@@ -669,6 +708,17 @@ def test_an_empty_batch_has_an_empty_answer():
         none = None if condition is None else condition[:0]
         assert prior.from_normals(torch.zeros(0, 2, 2, dtype=torch.float64), none).shape == (0, 2, 2)
         assert prior.log_prob(torch.zeros(0, 2, 2, dtype=torch.float64), none).shape == (0,)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_samples_of_a_singular_covariance_stay_in_its_plane_and_keep_their_least_variance(seed):
+    """Rank 2 in 6 dimensions, variances 9 and 9e-10: rounding is no variance (its root would be 1e-8), and 9e-10 no rounding."""
+    plane = torch.linalg.qr(numbers(6, 2, seed=seed)).Q
+    spread = Full.of((plane * torch.tensor([9.0, 9e-10], dtype=torch.float64) @ plane.T)[None])
+    factor = spread.times(torch.eye(6, dtype=torch.float64), torch.zeros(6, dtype=torch.int64)).T
+    assert (factor - plane @ plane.T @ factor).abs().max() < 1e-9
+    inner = plane.T @ factor
+    assert (inner @ inner.T - torch.diag(torch.tensor([9.0, 9e-10], dtype=torch.float64))).abs().max() < 1e-13
 
 
 def test_a_covariance_of_condition_a_million_has_a_density():

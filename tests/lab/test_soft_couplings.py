@@ -273,6 +273,15 @@ def test_potentials_belong_to_the_prior_they_were_fitted_to():
     assert coupling.chi_squared(10_000, generator=generator(1)).min() > 0.2
 
 
+def test_unevenness_is_told_class_by_class_in_rising_order():
+    """Three data of which one takes all: 3 - 1. Two data that share the line at its middle: 0. Two with the border at 1: 2 (p^2 + q^2) - 1 with p = Phi(1)."""
+    data = torch.tensor([[0.0], [0.0], [0.0], [-1.0], [1.0], [0.0], [2.0]], dtype=torch.float64)
+    potentials = torch.tensor([9.0, 0, 0, 0, 0, 0, 0], dtype=torch.float64)
+    found = Semidiscrete(data, potentials, torch.tensor([5, 5, 5, 7, 7, 2, 2])).chi_squared(20_000, generator=generator())
+    p = float(norm.cdf(1))
+    assert found.tolist() == pytest.approx([2 * (p**2 + (1 - p) ** 2) - 1, 2, 0], abs=0.02)
+
+
 def test_images_are_paired_as_vectors_and_one_datum_takes_all():
     data = torch.randn(3, 2, 4, 4, generator=generator())
     coupling = Semidiscrete.fit(data, generator=generator(), steps=40)

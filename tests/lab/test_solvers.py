@@ -120,6 +120,37 @@ def test_an_adaptive_solver_integrates_to_the_last_time_and_never_looks_past_it(
     assert max(seen) <= max(t_span) + 1e-12
 
 
+@pytest.mark.parametrize("t_span", [(0.0, 1.0), (1.0, 0.0), (0.2, 0.7), (0.7, 0.2)])
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_a_slow_field_is_not_asked_beyond_the_span(method, t_span):
+    """Hairer's trial of a first step moves by |x| / 100: ten spans long at a speed of |x| / 1000. On VP a field ends at the last time."""
+    seen = []
+
+    def slow(x, t, condition=None):
+        seen.append(float(t[0]))
+        return 1e-3 * x
+
+    run = solve(slow, points(4), method=method, t_span=t_span, atol=1e-6, rtol=1e-6)
+    assert min(t_span) <= min(seen)
+    assert max(seen) <= max(t_span)
+    assert (run.end - points(4) * math.exp(1e-3 * (t_span[1] - t_span[0]))).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [(torch.float64, torch.float64), (torch.float32, torch.float32), (torch.float16, torch.float32)]
+)
+def test_an_adaptive_solver_asks_at_times_of_the_points_dtype_and_no_less_than_single(given, wanted):
+    """The field refuses others at once: with single times for double points the run would never end."""
+
+    def strict(x, t, condition=None):
+        if t.dtype != wanted:
+            raise TypeError(f"t is {t.dtype}")
+        return -x
+
+    run = solve(strict, points(4).to(given), method="dopri5", atol=1e-2, rtol=1e-2)
+    assert (run.end.double() - points(4).to(given).double() * math.exp(-1)).abs().max() < 5e-2
+
+
 @pytest.mark.parametrize("method", ADAPTIVE)
 def test_adaptive_solvers_reach_their_tolerance_and_count_rejected_steps(method):
     """exp(-1) to a hundred times the tolerance; all evaluations counted, also where a sudden field has steps rejected."""

@@ -59,4 +59,16 @@ FAULTS: tuple[Fault, ...] = (
         "rows = rows.flip(0)",
         f"{TESTS}::test_batches_filled_class_by_class_serve_per_class_exchange_better_than_random_ones",
     ),
+    Fault(
+        "lab/assignment.py",
+        'order == "alternating" and epoch % 2 == 0',
+        'order == "alternating" and epoch % 2 == 1',
+        f"{TESTS}::test_alternating_batches_are_random_in_even_epochs_and_projected_in_odd_ones",
+    ),
+    Fault(
+        "lab/assignment.py",
+        "count = max(1, round(fraction * size))",
+        "count = max(1, int(fraction * size))",
+        f"{TESTS}::test_a_refresh_rounds_to_the_nearest_number_of_noises",
+    ),
 )

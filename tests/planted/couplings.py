@@ -101,4 +101,22 @@ FAULTS: tuple[Fault, ...] = (
         "min(max(t + h, 0.0), 1.0)",
         "tests/lab/test_solvers.py::test_fixed_steps_are_torchdiffeqs",
     ),
+    Fault(
+        "lab/couplings.py",
+        "return torch.tensor(found, dtype=torch.float64)",
+        "return torch.tensor(found[::-1], dtype=torch.float64)",
+        f"{TESTS}::test_unevenness_is_told_class_by_class_in_rising_order",
+    ),
+    Fault(
+        "lab/optimal_transport.py",
+        "ITERATIONS = 100_000_000",
+        "ITERATIONS = 100_000",
+        "tests/lab/test_couplings.py::test_an_assignment_of_many_pivots_is_solved_to_the_end",
+    ),
+    Fault(
+        "lab/optimal_transport.py",
+        'log["warning"] is not None or len(np.unique(index)) != len(index)',
+        "len(np.unique(index)) != len(index)",
+        "tests/lab/test_couplings.py::test_an_assignment_that_stops_before_the_optimum_is_refused",
+    ),
 )

@@ -143,4 +143,58 @@ FAULTS: tuple[Fault, ...] = (
         "",
         f"{TESTS}::test_a_text_prior_comes_back_with_its_mappers_weights",
     ),
+    Fault(
+        "lab/priors/class_gaussian.py",
+        '"low-rank": rank + 2}',
+        '"low-rank": rank + 1}',
+        f"{TESTS}::test_low_rank_classes_need_two_members_more_than_the_rank",
+    ),
+    Fault(
+        "lab/priors/class_gaussian.py",
+        'regular = {"full": dimension + 1, "low-rank": rank + 2}',
+        'regular = {"full": dimension + 1, "low-rank": rank + 3}',
+        f"{TESTS}::test_low_rank_classes_need_two_members_more_than_the_rank",
+    ),
+    Fault(
+        "lab/priors/class_covariances.py",
+        "min(2 * rank, dimension)",
+        "min(rank, dimension)",
+        f"{TESTS}::test_low_rank_is_fitted_from_batches_by_a_sketch_of_twice_the_rank_or_the_dimension_if_less",
+    ),
+    Fault(
+        "lab/priors/class_covariances.py",
+        "min(2 * rank, dimension) if rows",
+        "min(3 * rank, dimension) if rows",
+        f"{TESTS}::test_low_rank_is_fitted_from_batches_by_a_sketch_of_twice_the_rank_or_the_dimension_if_less",
+    ),
+    Fault(
+        "lab/priors/class_mixture.py",
+        "len(own) - max(1, int(SHARE * len(own))) if",
+        "len(own) if",
+        f"{TESTS}::test_components_need_members_enough_without_those_held_out",
+    ),
+    Fault(
+        "lab/priors/class_mixture.py",
+        "max(1, int(SHARE * len(own))) if len(candidates) > 1",
+        "int(SHARE * len(own)) if len(candidates) > 1",
+        f"{TESTS}::test_components_need_members_enough_without_those_held_out",
+    ),
+    Fault(
+        "lab/priors/class_mixture.py",
+        " if len(candidates) > 1 else len(own)",
+        "",
+        f"{TESTS}::test_components_need_members_enough_without_those_held_out",
+    ),
+    Fault(
+        "lab/priors/covariances.py",
+        "noise = len(s) * EPS *",
+        "noise = 0 *",
+        f"{TESTS}::test_samples_of_a_singular_covariance_stay_in_its_plane_and_keep_their_least_variance",
+    ),
+    Fault(
+        "lab/priors/covariances.py",
+        "noise = len(s) * EPS * values",
+        "noise = 1e-9 * values",
+        f"{TESTS}::test_samples_of_a_singular_covariance_stay_in_its_plane_and_keep_their_least_variance",
+    ),
 )

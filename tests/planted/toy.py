@@ -189,4 +189,34 @@ FAULTS: tuple[Fault, ...] = (
         "widen = (0.0 * (0.5 *",
         "tests/toy/test_figures.py::test_a_long_flow_is_not_drawn_as_a_strip",
     ),
+    Fault(
+        "toy/clouds.py",
+        "wasserstein2(drawn[0], drawn[1])",
+        "wasserstein2(shown, drawn[1])",
+        "tests/toy/test_targets.py::test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud[1]",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "for stream in (11, 12)",
+        "for stream in (11, 11)",
+        "tests/toy/test_targets.py::test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud[1]",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "random.uniforms(seed, rows, 1, stream)[:, 0].contiguous()",
+        "(rows.double() + 0.5) / count",
+        "tests/toy/test_targets.py::test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud[2]",
+    ),
+    Fault(
+        "toy/clouds.py",
+        ".log_prob(cloud[test])",
+        ".log_prob(cloud[train])",
+        "tests/toy/test_targets.py::test_the_held_out_likelihood_is_of_points_not_fitted",
+    ),
+    Fault(
+        "toy/clouds.py",
+        "score = float(mixture_of_classes(cloud[train], classes[train],",
+        "score = float(mixture_of_classes(cloud, classes,",
+        "tests/toy/test_targets.py::test_the_held_out_likelihood_is_of_points_not_fitted",
+    ),
 )

@@ -1,10 +1,14 @@
 """The named targets, and clouds that become mixtures."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
@@ -111,6 +115,50 @@ def test_a_far_cloud_is_brought_onto_the_stage_and_says_so():
     assert float(fit.mixture.mean.norm()) < 0.1
     assert abs(float((fit.mixture.covariance.trace() + fit.mixture.mean.square().sum()).sqrt()) - 3.5) < 0.1
     assert "scaled by" in str(fit)
+
+
+def scipys_w2(a: np.ndarray, b: np.ndarray) -> float:
+    cost = cdist(a, b, "sqeuclidean")
+    return float(np.sqrt(cost[linear_sum_assignment(cost)].mean()))
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_w2_and_its_floor_are_those_of_independent_samples_as_many_as_the_cloud(classes):
+    """Means over twelve seeds against numpy's own draws, to four standard errors.
+
+    One Gaussian for four points: W2 is far above the floor. One for each class: the floor is mostly that two samples hold unequally many of each.
+    """
+    n = 60
+    points = torch.tensor([[-4.0, -1.0], [-4.0, 1.0], [4.0, -1.0], [4.0, 1.0]], dtype=torch.float64).repeat(n // 4, 1)
+    fits = [fit_cloud(points, (points[:, 0] > 0).long() * (classes - 1), seed=seed) for seed in range(12)]
+    mixture, rng = fits[0].mixture, np.random.default_rng(0)
+
+    def draw() -> np.ndarray:
+        component = rng.choice(len(mixture.weights), n, p=mixture.weights.numpy())
+        return np.stack([rng.multivariate_normal(mixture.means[k].numpy(), mixture.covariances[k].numpy()) for k in component])
+
+    pairs = [(draw(), draw()) for _ in range(40)]
+    assert len(mixture.weights) == classes
+    for found, wanted in (
+        ([fit.w2 for fit in fits], [scipys_w2(points.numpy(), a) for a, _ in pairs]),
+        ([fit.w2_floor for fit in fits], [scipys_w2(a, b) for a, b in pairs]),
+    ):
+        error = np.std(wanted) * (1 / len(found) + 1 / len(wanted)) ** 0.5
+        assert abs(np.mean(found) - np.mean(wanted)) < 4 * error
+
+
+def test_the_held_out_likelihood_is_of_points_not_fitted():
+    """One Gaussian for eight of ten points: the score is scipy's for one of the 45 ways to hold out two, and the seed says which."""
+    points = torch.randn(10, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    scores = []
+    for held in combinations(range(10), 2):
+        kept = np.delete(points.numpy(), held, 0)
+        s = np.cov(kept.T, bias=True)
+        law = multivariate_normal(kept.mean(0), s + 1e-4 * np.trace(s) / 2 * np.eye(2))
+        scores.append(law.logpdf(points.numpy()[list(held)]).mean())
+    found = {fit_cloud(points, seed=seed).held_out_log_likelihood for seed in range(5)}
+    assert all(np.abs(np.array(scores) - score).min() < 1e-10 for score in found)
+    assert len(found) > 1
 
 
 def test_points_on_a_line_are_fitted_and_points_in_one_place_are_refused():
