@@ -66,7 +66,7 @@ def frechet_distance(
 
 
 def _check_moments(name: str, mean: Tensor, covariance: Tensor) -> None:
-    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+    if mean.ndim != 1 or len(mean) == 0 or covariance.shape != (len(mean), len(mean)):
         raise ValueError(
             f"mean_{name} has shape {tuple(mean.shape)}, covariance_{name} {tuple(covariance.shape)}; they must be (D,) and (D, D)"
         )

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lab.checks import one_class_each, whole_number
 from lab.measures import mean_square
+from lab.paths import flat
 from lab.solvers import Field, check_velocity, clock, evaluations_per_call
 
 OFF = {"extra": 0.0, "scale": 1.0}
@@ -175,8 +176,8 @@ def guidance_gap(
     absolute, size, error = [], [], []
     with torch.no_grad():
         for state, time in zip(x, t.tolist(), strict=True):
-            conditional = velocity(state, at(time), condition).flatten(1)
-            gap = (conditional - velocity(state, at(time), null_condition(null, condition)).flatten(1)).square().sum(1)
+            conditional = flat(velocity(state, at(time), condition))
+            gap = (conditional - flat(velocity(state, at(time), null_condition(null, condition)))).square().sum(1)
             absolute.append(gap.mean())
             size.append(mean_square(conditional))
             error.append(gap.std() / math.sqrt(len(gap)) if len(gap) > 1 else torch.full_like(gap[0], math.nan))

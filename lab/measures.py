@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.paths import CondOT, Path
+from lab.paths import CondOT, Path, flat
 from lab.reference import NEGLIGIBLE, ErrorSummary, Reference, distance, errors_against_exact
 from lab.solvers import (
     MULTISTEP,
@@ -85,7 +85,7 @@ def local_error(
 def slopes(trajectory: Trajectory, velocity: Field, condition: Any = None) -> Float[Tensor, "k b d"]:
     """The field along a trajectory, flattened to (K + 1, B, D)."""
     at = clock(trajectory.x[0])
-    return torch.stack([velocity(x, at(float(t)), condition).flatten(1) for x, t in zip(trajectory.x, trajectory.t, strict=True)])
+    return torch.stack([flat(velocity(x, at(float(t)), condition)) for x, t in zip(trajectory.x, trajectory.t, strict=True)])
 
 
 def _needs_three(trajectory: Trajectory, name: str) -> None:
@@ -104,7 +104,7 @@ def straightness(trajectory: Trajectory, velocity: Field, condition: Any = None)
     Raises ValueError if the trajectory has fewer than three times. Source: Liu et al. 2022, eq. 6 (S(Z)).
     """
     _needs_three(trajectory, "straightness")
-    chord = (trajectory.x[-1] - trajectory.x[0]).flatten(1) / (trajectory.t[-1] - trajectory.t[0])
+    chord = flat(trajectory.x[-1] - trajectory.x[0]) / (trajectory.t[-1] - trajectory.t[0])
     departure = (slopes(trajectory, velocity, condition) - chord).square().sum(-1)
     return torch.trapezoid(departure, trajectory.t.to(departure.dtype), dim=0).abs()  # times fall where the flow is followed backwards
 
@@ -133,9 +133,9 @@ def acceleration(trajectory: Trajectory, velocity: Field, condition: Any = None)
 
 def path_efficiency(trajectory: Trajectory, spread: float | None = None) -> float | None:
     """Mean displacement over mean length of the trajectories, in (0, 1]; None where the mean displacement is under 5 % of `spread`, or nothing moves."""
-    flat = trajectory.x.flatten(2)
-    displacement = float((flat[-1] - flat[0]).norm(dim=-1).mean())
-    length = float(flat.diff(dim=0).norm(dim=-1).sum(0).mean())
+    x = trajectory.x[:, :, None].flatten(2)
+    displacement = float((x[-1] - x[0]).norm(dim=-1).mean())
+    length = float(x.diff(dim=0).norm(dim=-1).sum(0).mean())
     if length == 0 or (spread is not None and displacement < 0.05 * spread):
         return None
     return displacement / length

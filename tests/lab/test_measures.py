@@ -422,6 +422,7 @@ def test_numbers_are_points_on_a_line():
     for distance in (wasserstein2, sample_frechet_distance, kernel_distance, one_nn_accuracy, partial(mmd2, bandwidth=1.0)):
         assert distance(x, y) == distance(x[:, None], y[:, None])
     assert measures.transport_cost(x, y) == pytest.approx(float((x - y).square().mean()))
+    assert measures.measure(decay, x, nfe=4, nfes=(2, 4)) == measures.measure(decay, x[:, None], nfe=4, nfes=(2, 4))
 
 
 EYE, MEAN = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
