@@ -227,4 +227,52 @@ FAULTS: tuple[Fault, ...] = (
         "EDM_SIGMA_MAX",
         "tests/lab/test_solvers.py::test_edms_grid_fits_every_path_and_span",
     ),
+    Fault(
+        "lab/random.py",
+        "return u.clamp_(max=BELOW_ONE)",
+        "return u",
+        "tests/lab/test_random.py::test_uniforms_stay_between_their_ends",
+    ),
+    Fault(
+        "lab/guidance.py",
+        "if not limits.min <= null <= limits.max:",
+        "if False:",
+        "tests/lab/test_guidance.py::test_a_null_that_the_conditions_dtype_cannot_hold_is_refused",
+    ),
+    Fault(
+        "lab/guidance.py",
+        "return bool(inside.all()) or",
+        "return bool(inside[0]) or",
+        "tests/lab/test_guidance.py::test_of_no_points_there_is_an_empty_guided_field",
+    ),
+    Fault(
+        "lab/solvers.py",
+        'if isinstance(grid, str) and grid != "uniform":',
+        "if False:",
+        "tests/lab/test_solvers.py::test_budgets_grids_and_states_of_the_wrong_kind_are_refused",
+    ),
+    Fault(
+        "lab/likelihood.py",
+        "pixels.is_floating_point() and bool(",
+        "False and bool(",
+        "tests/lab/test_likelihood.py::test_images_that_are_no_pixels_are_not_dequantised",
+    ),
+    Fault(
+        "lab/reference.py",
+        "if a.shape != b.shape:",
+        "if False:",
+        "tests/lab/test_measures.py::test_costs_of_unequal_shapes_are_refused_and_not_shared_out",
+    ),
+    Fault(
+        "lab/distances.py",
+        "if bool(values[0] < -slack * values[-1].abs()):",
+        "if bool(values[0] < -1.0):",
+        "tests/lab/test_measures.py::test_what_is_no_gaussian_has_no_frechet_distance",
+    ),
+    Fault(
+        "lab/moments.py",
+        "flat(x).double().cpu(), labels.cpu().long()",
+        "flat(x).double().cpu(), labels.cpu()",
+        "tests/lab/test_priors.py::test_labels_of_any_whole_dtype_count_alike",
+    ),
 )
