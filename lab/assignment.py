@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from lab.checks import check_floating
 from lab.couplings import BatchOT, Pairs, Prior
 from lab.random import normals, uniforms
 
@@ -120,10 +121,11 @@ class AssignmentTable:
         as they are. prior makes x_0 of the normal numbers (N(0, I) if None); one that depends on the condition needs PerClassOT(), since a noise that left its
         class would no longer be the same. x_1 must be the same at each visit of a datum for the total cost never to rise.
 
-        Raises ValueError for data outside the table or twice in the batch, for unequal lengths and as `exchange` does.
+        Raises ValueError for data outside the table or twice in the batch, for unequal lengths, for whole numbers x_1 and as `exchange` does.
         """
         if len(index) != len(x_1):
             raise ValueError(f"index has {len(index)} entries for {len(x_1)} data x_1")
+        check_floating("x_1", x_1)
         slots = self.slots(index, epoch)
         z = self.normals(slots, tuple(x_1.shape[1:]), x_1.dtype, x_1.device)
         if prior is None:
@@ -203,6 +205,7 @@ class AssignmentTable:
         """Sum over all n C slots of |x_1 - x_0|^2, in squared data units. x_1 (and condition): those of all n data, in order."""
         if len(x_1) != self.n:
             raise ValueError(f"x_1 has {len(x_1)} data, the table {self.n}; the total cost needs all of them in order")
+        check_floating("x_1", x_1)
         shape, total = tuple(x_1.shape[1:]), 0.0
         for rows in torch.arange(self.n).split(max(1, CHUNK // max(1, prod(shape)))):
             data, c = x_1[rows], None if condition is None else condition[rows]

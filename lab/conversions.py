@@ -27,11 +27,13 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lab.paths import Path, check_times, expand
+from lab.paths import Path, check_times, expand, flat
 
+EPS = torch.finfo(torch.float64).eps
+CHUNK = 1 << 22  # numbers of correlation matrices at a time
 QUANTITIES = ("velocity", "data", "noise", "score")
 
 
@@ -94,7 +96,8 @@ class GaussianSource:
             # In float64 whatever x is: a float32 factor is 20 % off at condition 1e8.
             covariance = torch.as_tensor(self.covariance, dtype=torch.float64, device=x.device)
             factor, failed = torch.linalg.cholesky_ex(covariance)
-            if bool((failed != 0).any()) or bool((covariance - covariance.mT).abs().max() > 1e-5 * covariance.abs().max()):
+            crooked = (covariance - covariance.mT).abs() > 1e-5 * covariance.abs().amax((-2, -1), keepdim=True)
+            if bool((failed != 0).any() or crooked.any()):
                 raise ValueError("covariance of the source must be symmetric and positive definite")
             return covariance, factor
         if covariance.shape not in (torch.Size(()), lead, diagonal):
@@ -105,6 +108,18 @@ class GaussianSource:
         if not bool((covariance > 0).all()):
             raise ValueError("covariance of the source must be positive in every coordinate")
         return (expand(covariance, x) if self.per_sample and covariance.shape == lead else covariance), None
+
+
+def singular_to_rounding(factors: Float[Tensor, "g d d"]) -> Bool[Tensor, " g"]:
+    """Of covariances L L^T, L lower triangular: where the correlations have an eigenvalue within rounding of zero, or a coordinate is constant.
+
+    The coordinates' units do not matter. Cholesky's own pivots would not do: of covariances of rank D - 1 one in twenty leaves all of them well above rounding.
+    """
+    deviations = factors.square().sum(-1).sqrt()
+    unit = factors / torch.where(deviations > 0, deviations, 1)[..., None]
+    size = factors.shape[-1]
+    eigenvalues = torch.cat([torch.linalg.eigvalsh(some @ some.mT) for some in unit.split(max(1, CHUNK // size**2))])
+    return (deviations == 0).any(-1) | (eigenvalues[:, 0] <= 10 * size * EPS * eigenvalues[:, -1])
 
 
 def convert(
@@ -227,7 +242,7 @@ def _combine(parts: _Parts, wanted: str, at: _Coefficients, source: GaussianSour
 
 def _columns(x: Tensor) -> Tensor:
     """Flattened samples as column vectors, (B, D, 1)."""
-    return x[:, None].flatten(1)[..., None]
+    return flat(x)[..., None]
 
 
 def _times(coefficient: Tensor, x: Tensor) -> Tensor:

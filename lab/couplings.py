@@ -1,9 +1,12 @@
 """Couplings: which noise x_0 goes with which datum x_1 in a batch. Each is called as coupling(x_0, x_1, condition=None, generator=None) -> Pairs.
 
 All keep the order of the data and choose noises, but Semidiscrete, which keeps the order of the noises and chooses data. Pairs that a model made are in lab.stored_pairs,
-noises that stay with their data from epoch to epoch in lab.assignment.
+noises that stay with their data from epoch to epoch in lab.assignment. x is (B, *shape); numbers (B,) are points on a line.
+
+All raise ValueError for x_0 and x_1 of unequal shapes, and for a condition that is not a tensor of one entry per datum.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from lab.optimal_transport import assign, squared_cost
+from lab.paths import flat
 from lab.semidiscrete import chi_squared, fit_potentials, nearest
 from lab.sinkhorn import NotConverged, SinkhornPlan, sinkhorn_plan
 
@@ -48,8 +52,16 @@ def _paired(x_0: Tensor, x_1: Tensor, condition: Tensor | None, index: Tensor) -
 def _check(x_0: Tensor, x_1: Tensor, condition: Tensor | None) -> None:
     if x_0.shape != x_1.shape:
         raise ValueError(f"x_0 {tuple(x_0.shape)} and x_1 {tuple(x_1.shape)} must have the same shape to be paired")
-    if condition is not None and len(condition) != len(x_1):
-        raise ValueError(f"condition has {len(condition)} entries for {len(x_1)} data")
+    _check_condition("condition", condition, f"{len(x_1)} data", len(x_1))
+
+
+def _check_condition(name: str, condition: Tensor | None, whose: str, count: int) -> None:
+    if condition is None:
+        return
+    if not isinstance(condition, Tensor):
+        raise ValueError(f"{name} is a {type(condition).__name__}; it must be a tensor: torch.as_tensor({name})")
+    if condition.shape[:1] != (count,):
+        raise ValueError(f"{name} has {len(condition) if condition.ndim else 'no'} entries for {whose}")
 
 
 @dataclass(frozen=True)
@@ -97,10 +109,14 @@ class ConditionalOT:
 
     Classes (whole numbers): exact, the limit of infinite weight, which is optimal transport within each class. Continuous conditions (B, D) floats: the cost is
     |x_1 - x_0|^2 + weight |c - c'|^2, an approximation that keeps p(x_0 | condition) near the prior only as the weight grows against the batch's own distances.
-    Source: Cheng & Schwing 2025 (arXiv 2503.10636).
+    Raises ValueError for a weight that is negative or not finite. Source: Cheng & Schwing 2025 (arXiv 2503.10636).
     """
 
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight={self.weight} must be finite and not negative; its infinite limit are classes as whole numbers")
 
     def __call__(self, x_0: Tensor, x_1: Tensor, condition: Tensor | None = None, generator: torch.Generator | None = None) -> Pairs:
         _check(x_0, x_1, condition)
@@ -112,11 +128,7 @@ class ConditionalOT:
             )
         if not condition.is_floating_point():
             return PerClassOT()(x_0, x_1, condition, generator)
-        if not self.weight >= 0:
-            raise ValueError(f"weight={self.weight} must not be negative")
-        cost = squared_cost(x_1, x_0) + self.weight * squared_cost(
-            condition.reshape(len(condition), -1), condition.reshape(len(condition), -1)
-        )
+        cost = squared_cost(x_1, x_0) + self.weight * squared_cost(condition, condition)
         return _paired(x_0, x_1, condition, assign(cost))
 
 
@@ -182,15 +194,14 @@ class Semidiscrete:
 
         Look at chi_squared afterwards; above .05 fit with more steps. Raises ValueError as fit_potentials does, and where classes are not one per datum.
         """
-        if classes is not None and len(classes) != len(data):
-            raise ValueError(f"classes has {len(classes)} entries for {len(data)} data")
+        _check_condition("classes", classes, f"{len(data)} data", len(data))
         coupling = cls(data, torch.zeros(len(data), dtype=data.dtype, device=data.device), classes)
         for c, rows in coupling._cells():
 
             def draw(count: int, c: Tensor | None = c) -> Tensor:
                 return coupling._noise(count, c, prior, generator)
 
-            coupling.potentials[rows] = fit_potentials(data[rows].flatten(1), draw, steps, batch)
+            coupling.potentials[rows] = fit_potentials(flat(data[rows]), draw, steps, batch)
         return coupling
 
     def choose(self, x_0: Float[Tensor, "b *shape"], condition: Int[Tensor, " k"] | None = None) -> Int[Tensor, " b"]:
@@ -206,13 +217,12 @@ class Semidiscrete:
                 if condition is None
                 else "condition= needs a Semidiscrete fitted with classes=; this one is blind to them"
             )
-        if condition is not None and len(condition) != len(x_0):
-            raise ValueError(f"condition has {len(condition)} entries for {len(x_0)} noises x_0")
+        _check_condition("condition", condition, f"{len(x_0)} noises x_0", len(x_0))
         index = torch.full((len(x_0),), -1, device=x_0.device)
         for c, rows in self._cells():
             mine = slice(None) if condition is None else torch.nonzero(condition == c)[:, 0]
             if len(index[mine]):
-                index[mine] = rows[nearest(x_0[mine].flatten(1).to(self.data.dtype), self.data[rows].flatten(1), self.potentials[rows])]
+                index[mine] = rows[nearest(flat(x_0[mine]).to(self.data.dtype), flat(self.data[rows]), self.potentials[rows])]
         if condition is not None and bool((index < 0).any()):
             raise ValueError(f"condition={int(condition[index < 0][0])} is not among the fitted classes")
         return index
@@ -245,4 +255,4 @@ class Semidiscrete:
     def _noise(self, count: int, c: Tensor | None, prior: Prior | None, generator: torch.Generator) -> Tensor:
         z = torch.randn(count, *self.data.shape[1:], generator=generator, device=generator.device, dtype=self.data.dtype)
         z = z.to(self.data.device)
-        return (z if prior is None else prior(z, None if c is None else c.expand(count))).flatten(1).to(self.data.dtype)
+        return flat(z if prior is None else prior(z, None if c is None else c.expand(count))).to(self.data.dtype)

@@ -1,4 +1,7 @@
-"""Distances between two samples, (n, *shape) each: exact and sliced W2, Frechet, MMD and kernel distance, and the nearest-neighbour two-sample test."""
+"""Distances between two samples, (n, *shape) each: exact and sliced W2, Frechet, MMD and kernel distance, and the nearest-neighbour two-sample test.
+
+All raise ValueError for too few points, for numbers that are not finite and for points of unequal shapes.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,24 +12,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lab.optimal_transport import assign, squared_cost
+from lab.paths import flat
 
 ROWS = 1024  # neighbours are sought this many rows at a time, so that 10,000 points need no 10,000 x 10,000 table
 PLAIN_UP_TO = 32  # dimensions up to which differences are taken before squares: 3 times dearer than a matrix product at 64, 8 times at 768
 
 
-def _flat(name: str, x: Tensor, least: int) -> Float[Tensor, "n d"]:
-    if len(x) < least:
-        raise ValueError(f"{name} has {len(x)} points; at least {least} are needed")
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(f"{name} must be finite, without NaN")
-    return x.flatten(1).double()
+def _samples(least: int, **samples: Tensor) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+    """Two samples, given by their names, flattened and in float64. Checked: enough points each, all finite and of one shape."""
+    for name, x in samples.items():
+        if len(x) < least:
+            raise ValueError(f"{name} has {len(x)} points; at least {least} are needed")
+        if not bool(torch.isfinite(x).all()):
+            raise ValueError(f"{name} must be finite, without NaN")
+    (one, x), (other, y) = samples.items()
+    if x.shape[1:] != y.shape[1:]:
+        raise ValueError(f"{one} holds points of shape {tuple(x.shape[1:])}, {other} of {tuple(y.shape[1:])}; they must be the same")
+    return flat(x).double(), flat(y).double()
 
 
 def wasserstein2(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
     """Exact W2 between two equally large samples: the root of the mean squared distance under the optimal assignment. Data units."""
-    a, b = _flat("x", x, 1), _flat("y", y, 1)
-    if a.shape != b.shape:
-        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} must be of the same size for an exact assignment")
+    a, b = _samples(1, x=x, y=y)
+    if len(a) != len(b):
+        raise ValueError(f"x has {len(a)} points and y {len(b)}; samples must be of the same size for an exact assignment")
     return float((a - b[assign(squared_cost(a, b))]).square().sum(1).mean().sqrt())
 
 
@@ -34,9 +43,9 @@ def sliced_wasserstein2(
     x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"], projections: int = 256, *, generator: torch.Generator
 ) -> float:
     """Root of the mean over random directions of the squared 1-D W2 of the projections. Data units. Source: Bonneel et al. 2015."""
-    a, b = _flat("x", x, 1), _flat("y", y, 1)
-    if a.shape != b.shape:
-        raise ValueError(f"x {tuple(x.shape)} and y {tuple(y.shape)} must be of the same size")
+    a, b = _samples(1, x=x, y=y)
+    if len(a) != len(b):
+        raise ValueError(f"x has {len(a)} points and y {len(b)}; samples must be of the same size")
     directions = torch.nn.functional.normalize(torch.randn(a.shape[1], projections, dtype=torch.float64, generator=generator), dim=0)
     return float(((a @ directions).sort(0).values - (b @ directions).sort(0).values).square().mean().sqrt())
 
@@ -44,7 +53,36 @@ def sliced_wasserstein2(
 def frechet_distance(
     mean_x: Float[Tensor, " d"], covariance_x: Float[Tensor, "d d"], mean_y: Float[Tensor, " d"], covariance_y: Float[Tensor, "d d"]
 ) -> float:
-    """Squared 2-Wasserstein distance of two Gaussians, |mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x^1/2 S_y S_x^1/2)^1/2), float64; singular covariances allowed."""
+    """Squared 2-Wasserstein distance of two Gaussians, |mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x^1/2 S_y S_x^1/2)^1/2), float64; singular covariances allowed.
+
+    Raises ValueError for unequal dimensions, numbers that are not finite, and a covariance that is not symmetric and positive semidefinite: to 1e-8 of its
+    largest number or eigenvalue in float64, to rounding in float32.
+    """
+    if mean_x.shape != mean_y.shape:
+        raise ValueError(f"mean_x has shape {tuple(mean_x.shape)}, mean_y {tuple(mean_y.shape)}; both must be (D,)")
+    _check_moments("x", mean_x, covariance_x)
+    _check_moments("y", mean_y, covariance_y)
+    return _frechet(mean_x, covariance_x, mean_y, covariance_y)
+
+
+def _check_moments(name: str, mean: Tensor, covariance: Tensor) -> None:
+    if mean.ndim != 1 or len(mean) == 0 or covariance.shape != (len(mean), len(mean)):
+        raise ValueError(
+            f"mean_{name} has shape {tuple(mean.shape)}, covariance_{name} {tuple(covariance.shape)}; they must be (D,) and (D, D)"
+        )
+    if not bool(torch.isfinite(mean).all() and torch.isfinite(covariance).all()):
+        raise ValueError(f"mean_{name} and covariance_{name} must be finite, without NaN")
+    slack = (
+        1e-8 if covariance.dtype == torch.float64 else 1e-5
+    )  # float32 covariances of rank 100 in 512 dimensions: -7e-8 of the largest eigenvalue
+    if bool((covariance - covariance.mT).abs().max() > slack * covariance.abs().max()):
+        raise ValueError(f"covariance_{name} is not symmetric; give (S + S^T) / 2 if it should be")
+    values = torch.linalg.eigvalsh(covariance.double())
+    if bool(values[0] < -slack * values[-1].abs()):
+        raise ValueError(f"covariance_{name} has a negative eigenvalue, {values[0].item():.3g}; a covariance is positive semidefinite")
+
+
+def _frechet(mean_x: Tensor, covariance_x: Tensor, mean_y: Tensor, covariance_y: Tensor) -> float:
     s_x, s_y = covariance_x.double(), covariance_y.double()
     values, vectors = torch.linalg.eigh(s_x)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
@@ -54,8 +92,8 @@ def frechet_distance(
 
 def sample_frechet_distance(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
     """`frechet_distance` of the samples' means and unbiased covariances. It is biased upwards by order d / n."""
-    a, b = _flat("x", x, 2), _flat("y", y, 2)
-    return frechet_distance(a.mean(0), torch.cov(a.T).reshape(a.shape[1], -1), b.mean(0), torch.cov(b.T).reshape(b.shape[1], -1))
+    a, b = _samples(2, x=x, y=y)
+    return _frechet(a.mean(0), torch.cov(a.T).reshape(a.shape[1], -1), b.mean(0), torch.cov(b.T).reshape(b.shape[1], -1))
 
 
 def kernel_distance(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
@@ -63,7 +101,7 @@ def kernel_distance(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) 
 
     Holds tables of n x n and m x m kernel values: the practice is the mean over subsets of 1,000.
     """
-    a, b = _flat("x", x, 2), _flat("y", y, 2)
+    a, b = _samples(2, x=x, y=y)
     return _unbiased_mmd2(a, b, lambda u, v: (u @ v.T / u.shape[1] + 1) ** 3)
 
 
@@ -75,7 +113,7 @@ def mmd2(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"], bandwidth: 
     """
     if not (bandwidth > 0 and math.isfinite(bandwidth)):
         raise ValueError(f"bandwidth={bandwidth} must be positive and finite")
-    a, b = _flat("x", x, 2), _flat("y", y, 2)
+    a, b = _samples(2, x=x, y=y)
     return _unbiased_mmd2(a, b, lambda u, v: torch.exp(-0.5 * squared_cost(u, v) / bandwidth**2))
 
 
@@ -113,7 +151,7 @@ def one_nn_accuracy(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) 
 
     Needs equally many of each. Ties count a half. Source: Lopez-Paz & Oquab 2017.
     """
-    a, b = _flat("x", x, 2), _flat("y", y, 2)
+    a, b = _samples(2, x=x, y=y)
     if len(a) != len(b):
         raise ValueError(f"x has {len(a)} points and y {len(b)}; the test is fair for equally many only")
     a, b = _together(a, b)
@@ -136,7 +174,7 @@ def precision_recall(real: Float[Tensor, "n *shape"], generated: Float[Tensor, "
     """Manifolds as unions of balls to each point's k-th nearest neighbour. Raises ValueError for fewer than k + 1 points. Source: Kynkaanniemi et al. 2019."""
     if neighbours < 1:
         raise ValueError(f"neighbours={neighbours} must be at least 1")
-    r, g = _together(_flat("real", real, neighbours + 1), _flat("generated", generated, neighbours + 1))
+    r, g = _together(*_samples(neighbours + 1, real=real, generated=generated))
 
     def covered(points: Tensor, manifold: Tensor) -> float:
         radius = _nearest(manifold, manifold, same=True, k=neighbours)

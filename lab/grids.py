@@ -1,5 +1,6 @@
 """Times of the fixed-step solvers, as functions of a name, a number of steps and, where it matters, the path."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import torch
@@ -28,7 +29,7 @@ def time_grid(
     if name not in GRIDS:
         near = get_close_matches(name, GRIDS, n=1)
         raise ValueError(
-            f"grid={name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(GRIDS)}, or a tensor of times)"
+            f"grid={name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(GRIDS)}, or the times themselves)"
         )
     if steps < 1:
         raise ValueError(f"steps={steps} must be at least 1")
@@ -61,6 +62,18 @@ def time_grid(
         t = first + (last - first) * fraction
     t[0], t[-1] = first, last
     return t.to(dtype)
+
+
+def given_times(grid: Sequence[float] | Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+    """The times of a grid that is no name, in float64. Raises ValueError for what holds no numbers, and as check_grid does."""
+    try:
+        times = torch.as_tensor(grid, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"grid={grid!r} must be a name ({', '.join(GRIDS)}) or the times themselves, a tensor or a list of numbers"
+        ) from error
+    check_grid(times)
+    return times
 
 
 def check_grid(t: Float[Tensor, " k"]) -> None:

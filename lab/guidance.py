@@ -14,13 +14,15 @@ Two conventions are in use for the same field, c = u(x, t | condition) and u = u
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lab.checks import one_class_each, whole_number
 from lab.measures import mean_square
+from lab.paths import flat
 from lab.solvers import Field, check_velocity, clock, evaluations_per_call
 
 OFF = {"extra": 0.0, "scale": 1.0}
@@ -46,7 +48,7 @@ class Guided:
         weight: float,
         *,
         convention: str,
-        null: int | Tensor | None,
+        null: SupportsIndex | Tensor | None,
         interval: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         if convention not in OFF:
@@ -58,7 +60,7 @@ class Guided:
             raise ValueError(f"weight={weight} must be finite")
         if not 0 <= interval[0] < interval[1] <= 1:
             raise ValueError(f"interval={interval} must be two rising times in [0, 1]")
-        self.velocity, self.weight, self.convention, self.null, self.interval = velocity, weight, convention, null, interval
+        self.velocity, self.weight, self.convention, self.null, self.interval = velocity, weight, convention, _checked_null(null), interval
         self.evaluations = 0
 
     @property
@@ -95,16 +97,26 @@ class Guided:
         if (low, high) == (0, 1):
             return True
         inside = (t >= low) & (t <= high)
-        return bool(inside[0]) if bool((inside == inside[0]).all()) else inside
+        return bool(inside.all()) or (inside if bool(inside.any()) else False)
 
 
-def null_condition(null: int | Tensor | None, condition: Any) -> Any:
+def _checked_null(null: SupportsIndex | Tensor | None) -> int | Tensor | None:
+    if null is None or isinstance(null, Tensor):
+        return null
+    try:
+        return whole_number("null", null)
+    except ValueError as error:
+        raise ValueError(f"{error}: a class, or a tensor (the embedding that means no condition), or None") from None
+
+
+def null_condition(null: SupportsIndex | Tensor | None, condition: Any) -> Any:
     """The condition of the unconditional call that goes with `condition`: `null` for every sample of the batch; None stays None.
 
     An index becomes (B,) of the condition's dtype and device; a tensor is repeated for the batch unless it has the condition's own shape.
 
-    Raises ValueError where it fits neither way.
+    Raises ValueError where it fits neither way, and for a number that the condition's dtype cannot hold.
     """
+    null = _checked_null(null)
     if null is None:
         return None
     if not isinstance(condition, Tensor):
@@ -112,13 +124,18 @@ def null_condition(null: int | Tensor | None, condition: Any) -> Any:
             f"condition is a {type(condition).__name__}; with null={null!r} it must be a tensor, so that null can be made like it"
         )
     if isinstance(null, int):
-        if condition.ndim != 1 or condition.is_floating_point():
+        if not one_class_each(condition):
             raise ValueError(
                 f"null={null} is a class index, but condition has shape {tuple(condition.shape)} and dtype {condition.dtype}; "
                 "it must be one class per sample, or null the embedding that means no condition"
             )
+        limits = torch.iinfo(condition.dtype)
+        if not limits.min <= null <= limits.max:
+            raise ValueError(f"null={null} does not fit a condition of {condition.dtype} ({limits.min} to {limits.max}): condition.long()")
         return torch.full_like(condition, null)
     like = null.to(condition.device, condition.dtype)
+    if like.dtype != null.dtype and not like.is_floating_point() and not bool((like.to(null) == null).all()):
+        raise ValueError(f"null holds {null.dtype} numbers that a condition of {condition.dtype} cannot")
     if null.shape == condition.shape:
         return like
     if null.shape == condition.shape[1:]:
@@ -144,7 +161,7 @@ class GuidanceGap:
 
 
 def guidance_gap(
-    velocity: Field, x: Float[Tensor, "k b *shape"], t: Float[Tensor, " times"], condition: Any, *, null: int | Tensor | None
+    velocity: Field, x: Float[Tensor, "k b *shape"], t: Float[Tensor, " times"], condition: Any, *, null: SupportsIndex | Tensor | None
 ) -> GuidanceGap:
     """What guidance has to work with at each time: E|u(x_t, t | c) - u(x_t, t | null)|^2, absolute and relative to E|u(x_t, t | c)|^2.
 
@@ -159,8 +176,8 @@ def guidance_gap(
     absolute, size, error = [], [], []
     with torch.no_grad():
         for state, time in zip(x, t.tolist(), strict=True):
-            conditional = velocity(state, at(time), condition).flatten(1)
-            gap = (conditional - velocity(state, at(time), null_condition(null, condition)).flatten(1)).square().sum(1)
+            conditional = flat(velocity(state, at(time), condition))
+            gap = (conditional - flat(velocity(state, at(time), null_condition(null, condition)))).square().sum(1)
             absolute.append(gap.mean())
             size.append(mean_square(conditional))
             error.append(gap.std() / math.sqrt(len(gap)) if len(gap) > 1 else torch.full_like(gap[0], math.nan))

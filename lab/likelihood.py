@@ -14,14 +14,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lab.conversions import GaussianSource
-from lab.paths import Path
+from lab.checks import whole_number
+from lab.conversions import GaussianSource, singular_to_rounding
+from lab.grids import given_times
+from lab.paths import Path, flat
 from lab.solvers import Field, check_velocity, evaluations_per_call, solve
 
 LAWS = ("rademacher", "gaussian")
@@ -56,8 +58,7 @@ class Hutchinson:
     law: str = "rademacher"
 
     def __post_init__(self) -> None:
-        if self.probes < 1:
-            raise ValueError(f"probes={self.probes} must be at least 1")
+        whole_number("probes", self.probes, 1)
         if self.law not in LAWS:
             raise _unknown("law", self.law, LAWS)
 
@@ -99,6 +100,13 @@ class LogLikelihood:
         return float(self.standard_error.square().sum().sqrt()) / len(self.standard_error)
 
 
+class Divergence(NamedTuple):
+    """velocity (B, *shape), and its divergence as traces (B, 1), exact, or (B, P): of P probes e each one's e^T (du/dx) e."""
+
+    velocity: Float[Tensor, "b *shape"]
+    traces: Float[Tensor, "b p"]
+
+
 def divergence(
     velocity: Field,
     x: Float[Tensor, "b *shape"],
@@ -106,8 +114,8 @@ def divergence(
     condition: Any = None,
     probes: Float[Tensor, "p b *shape"] | None = None,
     differentiable: bool = False,
-) -> tuple[Float[Tensor, "b *shape"], Float[Tensor, "b p"]]:
-    """The velocity at (x, t) and its divergence, (B, 1): exact; or with probes e (P, B, *shape) each one's e^T (du/dx) e, (B, P).
+) -> Divergence:
+    """The velocity at (x, t) and its divergence: exact; or estimated with probes e (P, B, *shape).
 
     Samples must not mix: the velocity of each may depend on that sample alone (no batch normalisation in training mode). Works under no_grad and inference_mode; with
     `differentiable` the results keep the graph, for gradients in parameters or in x.
@@ -133,19 +141,19 @@ def divergence(
                     "velocity has no gradient in x, so its divergence is unknown: is it computed under no_grad or from a detached x? "
                     "(where it truly does not depend on x, return u + 0 * x)"
                 )
-            return _rows(gradient)
+            return flat(gradient)
 
-        flat = _rows(u)
+        rows = flat(u)
         if probes is None:
-            last = flat.shape[1] - 1
-            parts = [gradient_of(flat[:, i].sum(), more=i < last)[:, i] for i in range(last + 1)]
+            last = rows.shape[1] - 1
+            parts = [gradient_of(rows[:, i].sum(), more=i < last)[:, i] for i in range(last + 1)]
             traces = torch.stack(parts, dim=1).sum(1, keepdim=True)
         else:
             last = len(probes) - 1
             traces = torch.stack(
-                [(gradient_of((flat * _rows(e)).sum(), more=i < last) * _rows(e)).sum(1) for i, e in enumerate(probes)], dim=1
+                [(gradient_of((rows * flat(e)).sum(), more=i < last) * flat(e)).sum(1) for i, e in enumerate(probes)], dim=1
             )
-    return (u, traces) if differentiable else (u.detach(), traces.detach())
+    return Divergence(u, traces) if differentiable else Divergence(u.detach(), traces.detach())
 
 
 class _Augmented:
@@ -158,7 +166,7 @@ class _Augmented:
     def __call__(self, state: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         x = state[:, : math.prod(self.shape[1:])].reshape(self.shape)
         u, traces = divergence(self.velocity, x, t, condition, self.probes, self.differentiable)
-        return torch.cat((_rows(u), traces), dim=1)
+        return torch.cat((flat(u), traces), dim=1)
 
 
 def log_likelihood(
@@ -168,8 +176,8 @@ def log_likelihood(
     *,
     divergence: Exact | Hutchinson | None = None,
     method: str = "dopri5",
-    nfe: int | None = None,
-    grid: str | Float[Tensor, " k"] = "uniform",
+    nfe: SupportsIndex | None = None,
+    grid: str | Sequence[float] | Float[Tensor, " k"] = "uniform",
     condition: Any = None,
     path: Path | None = None,
     t_span: tuple[float, float] | None = None,
@@ -201,11 +209,11 @@ def log_likelihood(
     log_density = _gaussian(prior) if isinstance(prior, GaussianSource) else prior
     way = divergence or Exact()
     first, last = t_span or (0.0, 1.0 if path is None else path.last_time)
-    times = grid if isinstance(grid, str) or grid[0] > grid[-1] else grid.flip(0)
+    times = grid if isinstance(grid, str) else given_times(grid).sort(descending=True).values
     probes, size = way.draw(x_1), math.prod(x_1.shape[1:])
     columns = 1 if probes is None else len(probes)
     fine = DOUBLE_TOLERANCE if x_1.dtype == torch.float64 else SINGLE_TOLERANCE
-    state = torch.cat((_rows(x_1), x_1.new_zeros(len(x_1), columns)), dim=1)
+    state = torch.cat((flat(x_1), x_1.new_zeros(len(x_1), columns)), dim=1)
     with torch.set_grad_enabled(differentiable):
         run = solve(
             _Augmented(velocity, x_1.shape, probes, differentiable),
@@ -266,12 +274,13 @@ def dequantise(
 ) -> Float[Tensor, "b *shape"]:
     """Pixels 0 to levels - 1 made continuous, low + (high - low) (pixel + u) / levels with u uniform in [0, 1): what `bits_per_dimension` takes the density of.
 
-    Raises ValueError for pixels outside their levels. Source: Uria et al. 2013; Theis et al. 2016.
+    Raises ValueError for pixels outside their levels or between them, as those of images scaled already are. Source: Uria et al. 2013; Theis et al. 2016.
     """
     low, high = data_range
     _check_levels(data_range, levels)
-    if pixels.numel() and not (int(pixels.min()) >= 0 and int(pixels.max()) < levels):
-        raise ValueError(f"pixels must lie in 0 to {levels - 1}, not {int(pixels.min())} to {int(pixels.max())}")
+    least, most = (pixels.min().item(), pixels.max().item()) if pixels.numel() else (0, 0)
+    if not (least >= 0 and most < levels) or (pixels.is_floating_point() and bool((pixels != pixels.floor()).any())):
+        raise ValueError(f"pixels must be whole numbers in 0 to {levels - 1}, not {least:g} to {most:g} in {pixels.dtype}")
     u = torch.rand(pixels.shape, generator=generator, device=generator.device, dtype=torch.float64).to(pixels.device, dtype)
     return low + (high - low) * ((pixels.to(dtype) + u) / levels)
 
@@ -290,16 +299,16 @@ def gaussian_log_prob(source: GaussianSource, x: Float[Tensor, "b *shape"]) -> F
     except ValueError as error:
         raise ValueError(f"the prior has no density, so there is no likelihood: {error}") from error
     if factor is None:
-        log_det = _rows(covariance.log().expand_as(point)).sum(1)
+        log_det = flat(covariance.log().expand_as(point)).sum(1)
     else:
         pivots = factor.diagonal(dim1=-2, dim2=-1)
-        if bool((pivots.amin(-1) ** 2 <= size * torch.finfo(torch.float64).eps * pivots.amax(-1) ** 2).any()):
+        if bool(singular_to_rounding(factor.reshape(-1, size, size)).any()):
             raise ValueError(
                 "the prior has no density, so there is no likelihood: its covariance is singular to rounding; shrink it towards a multiple of the identity"
             )
         log_det = 2 * pivots.log().sum(-1)
     gap = point - source.centre(point)
-    return -0.5 * (_rows(gap * source.over_covariance(gap)).sum(1) + log_det + size * math.log(2 * math.pi))
+    return -0.5 * (flat(gap * source.over_covariance(gap)).sum(1) + log_det + size * math.log(2 * math.pi))
 
 
 def _gaussian(source: GaussianSource) -> LogDensity:
@@ -336,11 +345,6 @@ def _size(shape: Sequence[int]) -> int:
     if size < 1:
         raise ValueError(f"shape={tuple(shape)} must be that of one sample, with at least one number")
     return size
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Flattened samples, (B, D)."""
-    return x.reshape(len(x), -1)
 
 
 def _unknown(name: str, value: str, known: tuple[str, ...]) -> ValueError:

@@ -14,13 +14,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.paths import CondOT, Path
+from lab.paths import CondOT, Path, flat
 from lab.reference import NEGLIGIBLE, ErrorSummary, Reference, distance, errors_against_exact
 from lab.solvers import (
     MULTISTEP,
@@ -85,7 +85,7 @@ def local_error(
 def slopes(trajectory: Trajectory, velocity: Field, condition: Any = None) -> Float[Tensor, "k b d"]:
     """The field along a trajectory, flattened to (K + 1, B, D)."""
     at = clock(trajectory.x[0])
-    return torch.stack([velocity(x, at(float(t)), condition).flatten(1) for x, t in zip(trajectory.x, trajectory.t, strict=True)])
+    return torch.stack([flat(velocity(x, at(float(t)), condition)) for x, t in zip(trajectory.x, trajectory.t, strict=True)])
 
 
 def _needs_three(trajectory: Trajectory, name: str) -> None:
@@ -104,38 +104,45 @@ def straightness(trajectory: Trajectory, velocity: Field, condition: Any = None)
     Raises ValueError if the trajectory has fewer than three times. Source: Liu et al. 2022, eq. 6 (S(Z)).
     """
     _needs_three(trajectory, "straightness")
-    chord = (trajectory.x[-1] - trajectory.x[0]).flatten(1) / (trajectory.t[-1] - trajectory.t[0])
+    chord = flat(trajectory.x[-1] - trajectory.x[0]) / (trajectory.t[-1] - trajectory.t[0])
     departure = (slopes(trajectory, velocity, condition) - chord).square().sum(-1)
     return torch.trapezoid(departure, trajectory.t.to(departure.dtype), dim=0).abs()  # times fall where the flow is followed backwards
 
 
-def acceleration_along(trajectory: Trajectory, velocity: Field, condition: Any = None) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
-    """E |d/dt u(x_t, t)|^2 on each interval of the trajectory, by forward differences: the intervals' middles (K,) and the values (K,)."""
+class AccelerationAlong(NamedTuple):
+    """E |d/dt u(x_t, t)|^2 on each interval: the intervals' middles t (K,) and the values (K,), squared data units per time^4."""
+
+    t: Float[Tensor, " k"]
+    values: Float[Tensor, " k"]
+
+
+def acceleration_along(trajectory: Trajectory, velocity: Field, condition: Any = None) -> AccelerationAlong:
+    """E |d/dt u(x_t, t)|^2 on each interval of the trajectory, by forward differences. Raises ValueError if it has fewer than three times."""
     _needs_three(trajectory, "acceleration")
     t = trajectory.t
     u = slopes(trajectory, velocity, condition)
     rate = u.diff(dim=0) / t.diff().to(u.dtype)[:, None, None]
-    return 0.5 * (t[1:] + t[:-1]), mean_square(rate)
+    return AccelerationAlong(0.5 * (t[1:] + t[:-1]), mean_square(rate))
 
 
 def acceleration(trajectory: Trajectory, velocity: Field, condition: Any = None) -> float:
     """E integral of |d/dt u(x_t, t)|^2 over t along the flow, what Euler's error follows: sum over intervals of E|du|^2 / dt. Squared data units."""
-    _, values = acceleration_along(trajectory, velocity, condition)
+    values = acceleration_along(trajectory, velocity, condition).values
     return float((values * trajectory.t.diff().abs().to(values.dtype)).sum())
 
 
 def path_efficiency(trajectory: Trajectory, spread: float | None = None) -> float | None:
     """Mean displacement over mean length of the trajectories, in (0, 1]; None where the mean displacement is under 5 % of `spread`, or nothing moves."""
-    flat = trajectory.x.flatten(2)
-    displacement = float((flat[-1] - flat[0]).norm(dim=-1).mean())
-    length = float(flat.diff(dim=0).norm(dim=-1).sum(0).mean())
+    x = trajectory.x[:, :, None].flatten(2)
+    displacement = float((x[-1] - x[0]).norm(dim=-1).mean())
+    length = float(x.diff(dim=0).norm(dim=-1).sum(0).mean())
     if length == 0 or (spread is not None and displacement < 0.05 * spread):
         return None
     return displacement / length
 
 
 def transport_cost(x_0: Float[Tensor, "b *shape"], x_1: Float[Tensor, "b *shape"]) -> float:
-    """Mean squared distance E|x_1 - x_0|^2, of a coupling's pairs or of a flow's ends. Squared data units."""
+    """Mean squared distance E|x_1 - x_0|^2, of a coupling's pairs or of a flow's ends. Squared data units. Raises ValueError unless their shapes are the same."""
     return float(distance(x_0, x_1).square().mean())
 
 
@@ -232,7 +239,7 @@ def measure(
     x_0: Float[Tensor, "b *shape"],
     *,
     method: str = "heun",
-    nfe: int = 8,
+    nfe: SupportsIndex = 8,
     grid: str = "uniform",
     condition: Any = None,
     path: Path | None = None,
@@ -243,7 +250,7 @@ def measure(
 
     velocity(x, t, condition) with x (B, *shape) and t (B,); x_0 in float64 where errors below 1e-5 matter.
     t_span is (0, path.last_time) if not given: VP and VE end at 1 - 1e-5. The error's reference, and the ladder's, are refined until they are a tenth as wrong as
-    the least error (`ErrorSummary.resolved`). Raises ValueError where the field's flow is not finite.
+    the least error (`ErrorSummary.resolved`). Raises ValueError where the field's flow is not finite, and without any particle.
     """
     t_span = t_span or (0.0, 1.0 if path is None else path.last_time)
     with torch.no_grad():

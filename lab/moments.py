@@ -11,9 +11,14 @@ All also keep 2 C D numbers for the means. 1000 classes in 4096 dimensions: 134 
 a prior fitted to those sketches takes several times that at its peak.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from lab.checks import one_class_each
+from lab.paths import flat
 
 
 class _Moments:
@@ -36,8 +41,14 @@ class _Moments:
         return self._origin + self._from_origin
 
     def update(self, x: Float[Tensor, "n *shape"], labels: Int[Tensor, " m"]) -> None:
-        """Adds a batch. Raises ValueError, and adds nothing, for points that are not finite or not of the dimension, and for labels outside the classes or too few."""
-        points, labels = x[:, None].flatten(1).double().cpu(), labels.cpu()
+        """Adds a batch.
+
+        Raises ValueError, and adds nothing, for points that are not finite or not of the dimension, and for labels that are not whole numbers, outside the classes
+        or too few.
+        """
+        if not one_class_each(labels):
+            raise ValueError("labels must be a tensor of whole numbers, one class per point: torch.as_tensor(labels).long()")
+        points, labels = flat(x).double().cpu(), labels.cpu().long()
         classes, dimension = self._origin.shape
         if len(labels) != len(points):
             raise ValueError(f"labels has {len(labels)} entries for {len(points)} points x")
@@ -150,6 +161,13 @@ class PooledMoments(_Moments):
         return self.scatter / self.pooled_freedom
 
 
+class PooledSketch(NamedTuple):
+    """rows B (R, D) with B^T B close to the classes' scatters together, and what was lost in all, as SketchedMoments.lost."""
+
+    rows: Float[Tensor, "r d"]
+    lost: float
+
+
 class SketchedMoments(DiagonalMoments):
     """Count, mean and variances of each class, exactly, and a sketch of its scatter S: B (rows, D) with B^T B close to S, by Frequent Directions.
 
@@ -175,13 +193,13 @@ class SketchedMoments(DiagonalMoments):
             self.lost[c] += lost
 
     @property
-    def pooled_sketch(self) -> tuple[Float[Tensor, "r d"], float]:
-        """A sketch of the classes' scatters together, and what it lost in all (as `lost`)."""
+    def pooled_sketch(self) -> PooledSketch:
+        """A sketch of the classes' scatters together."""
         merged, lost = torch.zeros_like(self.sketch[0]), float(self.lost.sum())
         for own in self.sketch:
             merged, more = _absorbed(merged, own)
             lost += more
-        return merged, lost
+        return PooledSketch(merged, lost)
 
 
 def _absorbed(sketch: Tensor, rows: Tensor) -> tuple[Tensor, float]:

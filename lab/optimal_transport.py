@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lab.paths import flat
+
 # One core, SciPy 1.17 / POT 0.9.7, ms: in the plane 1.5 / 1.0 at n = 128, 9.7 / 4.5 at 256, 422 / 105 at 1,024; rank-20 data in 64-D .89 / 1.4, 4.3 / 6.0, 134 / 184.
 # 128 loses at most a factor of 1.6 there and gains up to 4 here (tests/bench/assignment.py).
 NETWORK_SIMPLEX_FROM = 128
@@ -19,7 +21,7 @@ def squared_cost(a: Float[Tensor, "n *shape"], b: Float[Tensor, "m *shape"]) -> 
 
     Above 32 dimensions by a matrix product around the common mean, to about 1e-13 of the squared norms: for images many times as fast.
     """
-    x, y = a.flatten(1).double(), b.flatten(1).double()
+    x, y = flat(a).double(), flat(b).double()
     if x.shape[1] <= PLAIN_UP_TO or len(x) + len(y) == 0:
         return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
     centre = torch.cat((x, y)).mean(0)

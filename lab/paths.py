@@ -18,6 +18,7 @@ marginal velocity whose prior has mean zero and whose coupling is independent. E
 (Lipman et al. 2022, appendix D), and `d_sigma` itself is evaluated no later than that, so that no number is ever NaN or infinite.
 """
 
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import ClassVar
@@ -25,6 +26,8 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from lab.checks import check_floating
 
 UNBOUNDED_LAST_TIME = 1 - 1e-5  # Lipman et al. 2022, appendix D
 
@@ -75,8 +78,10 @@ class Path:
 
         Clean ends are exact: x_0 itself at t = 0 and x_1 itself at t = 1, bit for bit. Coefficients are computed in float32 at least;
         results have the dtype of x_0. On VP and VE dx_t is that of min(t, last_time). Raises ValueError if the shapes differ or a time
-        lies outside [0, 1].
+        lies outside [0, 1], and for whole numbers x.
         """
+        check_floating("x_0", x_0)
+        check_floating("x_1", x_1)
         if x_0.shape != x_1.shape:
             raise ValueError(f"x_0 {tuple(x_0.shape)} and x_1 {tuple(x_1.shape)} must have the same shape")
         if t.shape != x_0.shape[:1]:
@@ -173,8 +178,8 @@ class Polynomial(Path):
     name: ClassVar[str] = "polynomial"
 
     def __post_init__(self) -> None:
-        if not self.degree >= 1:
-            raise ValueError(f"degree={self.degree} must be at least 1 (below it, the velocity at t = 0 is infinite)")
+        if not 1 <= self.degree < math.inf:
+            raise ValueError(f"degree={self.degree} must be at least 1 and finite (below it, the velocity at t = 0 is infinite)")
 
     def alpha(self, t: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
         return t**self.degree
@@ -213,8 +218,8 @@ class VariancePreserving(_UnboundedEnd):
     name: ClassVar[str] = "vp"
 
     def __post_init__(self) -> None:
-        if not 0 < self.beta_min <= self.beta_max:
-            raise ValueError(f"beta_min={self.beta_min} and beta_max={self.beta_max} must satisfy 0 < beta_min <= beta_max")
+        if not 0 < self.beta_min <= self.beta_max < math.inf:
+            raise ValueError(f"beta_min={self.beta_min} and beta_max={self.beta_max} must satisfy 0 < beta_min <= beta_max and be finite")
 
     def _integral(self, t: Tensor) -> Tensor:
         s = 1 - t
@@ -246,8 +251,10 @@ class VarianceExploding(_UnboundedEnd):
     name: ClassVar[str] = "ve"
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma_min < self.sigma_max:
-            raise ValueError(f"sigma_min={self.sigma_min} and sigma_max={self.sigma_max} must satisfy 0 < sigma_min < sigma_max")
+        if not 0 < self.sigma_min < self.sigma_max < math.inf:
+            raise ValueError(
+                f"sigma_min={self.sigma_min} and sigma_max={self.sigma_max} must satisfy 0 < sigma_min < sigma_max and be finite"
+            )
 
     def _log_ratio(self, t: Tensor) -> Tensor:
         bound = torch.tensor(self.sigma_max / self.sigma_min, dtype=torch.float64).log().item()
@@ -281,6 +288,11 @@ def by_name(name: str) -> Path:
 def expand(t: Float[Tensor, " b"], x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *ones"]:
     """t (B,) as (B, 1, ..., 1), to multiply x (B, *shape)."""
     return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def flat(x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b d"]:
+    """Flattened samples, of none as of many, and of single numbers (B,) as of points on a line (B, 1)."""
+    return x[:, None].flatten(1)
 
 
 def _at_least_float32(t: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ MASK = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
+BELOW_ONE = 1 - 2.0**-53  # the largest float64 below 1
 CHUNK = 1 << 15  # blocks at a time: ten arrays of 256 kB stay in a core's cache
 
 
@@ -38,7 +39,7 @@ def philox(key: tuple[int, int], counter: tuple[Tensor, Tensor, Tensor, Tensor])
 
 
 def _uniform_pairs(seed: int, index: Tensor, blocks: int, stream: int) -> tuple[Tensor, Tensor]:
-    """Two 53-bit uniforms in (0, 1) for every index and block: (n, blocks) each."""
+    """Two 53-bit uniforms in (0, 1] for every index and block, (n, blocks) each: from 1/2 on float64 rounds u to even, once in 2^53 to 1."""
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed={seed} must lie in 0 to 2^64 - 1")
     if not 0 <= stream <= MASK:
@@ -55,8 +56,9 @@ def _uniform(high: Tensor, low: Tensor) -> Tensor:
 
 
 def uniforms(seed: int, index: Int[Tensor, " n"], count: int, stream: int = 0) -> Float[Tensor, "n count"]:
-    """`count` uniform numbers in (0, 1), float64 with 53 random bits, for every index."""
-    return _rows(lambda rows, blocks: torch.stack(_uniform_pairs(seed, rows, blocks, stream), dim=-1), index, count)
+    """`count` uniform numbers in (0, 1), float64 with 53 random bits, for every index. Rounding them to float32 makes 1 of one in 2^25."""
+    u = _rows(lambda rows, blocks: torch.stack(_uniform_pairs(seed, rows, blocks, stream), dim=-1), index, count)
+    return u.clamp_(max=BELOW_ONE)
 
 
 def normals(
@@ -64,8 +66,10 @@ def normals(
 ) -> Float[Tensor, "n count"]:
     """`count` standard normal numbers for every index, (n, count). `stream` (0 to 2^32 - 1) separates uses of one seed.
 
-    Computed in float64 and rounded to `dtype`. Raises ValueError for a seed outside 0 to 2^64 - 1.
+    Computed in float64 and rounded to `dtype`. Raises ValueError for a seed outside 0 to 2^64 - 1 and a dtype of whole numbers.
     """
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype={dtype} cannot hold normal numbers; take a floating-point one")
 
     def draw(rows: Tensor, blocks: int) -> Tensor:
         u_0, u_1 = _uniform_pairs(seed, rows, blocks, stream)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.paths import CondOT, Path
+from lab.paths import CondOT, Path, flat
 from lab.solvers import Counted, Field, Trajectory, clock, solve
 
 REFERENCE_STEPS, MOST_STEPS = 64, 2048
@@ -17,8 +17,10 @@ NEGLIGIBLE = 1e-10  # errors below this are rounding
 
 
 def distance(a: Float[Tensor, "b *shape"], b: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-    """Euclidean distance of each sample, (B,)."""
-    return (a - b).flatten(1).norm(dim=1)
+    """Euclidean distance of each sample, (B,). Raises ValueError unless there are equally many, of one shape."""
+    if a.shape != b.shape:
+        raise ValueError(f"samples {tuple(a.shape)} and {tuple(b.shape)} must have the same shape to be compared one by one")
+    return flat(a - b).norm(dim=1)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ def reference(
 
 
 def global_error(end: Float[Tensor, "b *shape"], exact: Reference) -> ErrorSummary:
-    """Global truncation error: distance between the solver's end points and the exact flow's from the same x_0."""
+    """Global truncation error: distance between the solver's end points and the exact flow's from the same x_0. Raises ValueError without any particle."""
+    if len(end) == 0:
+        raise ValueError("x_0 holds no particle; an error is measured over at least one")
     d = distance(end, exact.trajectory.end)
     return ErrorSummary(float(d.square().mean().sqrt()), float(d.quantile(0.5)), float(d.max()), exact.error)
 

@@ -8,13 +8,14 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.grids import check_grid, time_grid
+from lab.checks import check_floating, whole_number
+from lab.grids import given_times, time_grid
 from lab.paths import CondOT, Path
 from lab.tableaus import TABLEAUS, Tableau
 
@@ -111,8 +112,8 @@ def solve(
     x_0: Float[Tensor, "b *shape"],
     *,
     method: str = "heun",
-    nfe: int | None = None,
-    grid: str | Float[Tensor, " k"] = "uniform",
+    nfe: SupportsIndex | None = None,
+    grid: str | Sequence[float] | Float[Tensor, " k"] = "uniform",
     condition: Any = None,
     path: Path | None = None,
     t_span: tuple[float, float] = (0.0, 1.0),
@@ -123,34 +124,52 @@ def solve(
 
     Fixed-step methods take `nfe` function evaluations, as counted at the field, on `grid` (a name of lab.grids, or the times themselves, which then fix t_span and the
     budget); adaptive ones take `atol` and `rtol`, and a grid of times only as the times to report. The field gets t as (B,). `path` matters to ddim and to the grids edm
-    and snr (CondOT if not given). Differentiable.
+    and snr (CondOT if not given). Differentiable. Without particles, B = 0, nothing is evaluated.
 
-    Raises ValueError for an unknown method or grid, and for a budget that the method cannot use exactly, naming the nearest that it can.
+    Raises ValueError for an unknown method or grid, for a budget that the method cannot use exactly, naming the nearest that it can, and for whole numbers x_0.
     """
     check_method(method)
+    check_floating("x_0", x_0)
     counted = Counted(velocity)
-    if method in ADAPTIVE:
+    adaptive = method in ADAPTIVE
+    times = reported_times(method, nfe, grid, t_span) if adaptive else fixed_times(method, nfe, grid, path, t_span, counted.cost)
+    if len(x_0) == 0:
+        states = x_0.expand(len(times), *x_0.shape)
+    elif adaptive:
         from lab.adaptive import integrate
 
-        times = torch.tensor(t_span, dtype=torch.float64) if isinstance(grid, str) else grid.double()
-        check_grid(times)
-        if nfe is not None:
-            raise ValueError(f"nfe={nfe} cannot be set for {method}, which chooses its own steps; set atol and rtol instead")
-        return Trajectory(integrate(counted, x_0, times, method, condition, atol, rtol), times, counted.nfe, method)
-    times = fixed_times(method, nfe, grid, path, t_span, counted.cost)
-    return Trajectory(
-        torch.stack(fixed_step(counted, x_0, times.tolist(), method, condition, path or CondOT())), times, counted.nfe, method
-    )
+        states = integrate(counted, x_0, times, method, condition, atol, rtol)
+    else:
+        states = torch.stack(fixed_step(counted, x_0, times.tolist(), method, condition, path or CondOT()))
+    return Trajectory(states, times, counted.nfe, method)
+
+
+def reported_times(
+    method: str, nfe: SupportsIndex | None, grid: str | Sequence[float] | Tensor, t_span: tuple[float, float]
+) -> Float[Tensor, " k"]:
+    """The times that an adaptive run reports: the ends of t_span, or the given ones; float64."""
+    if nfe is not None:
+        raise ValueError(f"nfe={nfe} cannot be set for {method}, which chooses its own steps; set atol and rtol instead")
+    if isinstance(grid, str) and grid != "uniform":
+        raise ValueError(
+            f"grid={grid!r} is for fixed-step methods; {method} chooses its own steps: leave grid out, or give the times to report"
+        )
+    return given_times(t_span if isinstance(grid, str) else grid)
 
 
 def fixed_times(
-    method: str, nfe: int | None, grid: str | Tensor, path: Path | None, t_span: tuple[float, float], per_call: int
+    method: str,
+    nfe: SupportsIndex | None,
+    grid: str | Sequence[float] | Tensor,
+    path: Path | None,
+    t_span: tuple[float, float],
+    per_call: int,
 ) -> Float[Tensor, " k"]:
     """The times of a fixed-step run, from its budget or from the given grid; float64."""
     per_step = evaluations_per_step(method) * per_call
+    nfe = None if nfe is None else whole_number("nfe", nfe, 1)
     if not isinstance(grid, str):
-        times = grid.double()
-        check_grid(times)
+        times = given_times(grid)
         if nfe is not None and nfe != per_step * (len(times) - 1):
             raise ValueError(
                 f"nfe={nfe} does not fit a grid of {len(times) - 1} steps, which costs {method} {per_step * (len(times) - 1)}; leave nfe out"
@@ -158,8 +177,6 @@ def fixed_times(
         return times
     if nfe is None:
         raise ValueError(f"nfe must be given for {method}: its budget of function evaluations")
-    if not isinstance(nfe, int) or isinstance(nfe, bool) or nfe < 1:
-        raise ValueError(f"nfe={nfe!r} must be a whole number of at least 1")
     if nfe % per_step:
         nearest = " or ".join(map(str, nearest_nfe(method, nfe, per_call)))
         raise ValueError(f"nfe={nfe} cannot be used exactly by {method} ({per_step} evaluations per step); nearest: {nearest}")

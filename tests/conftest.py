@@ -1,6 +1,9 @@
 """Shapes and types of every annotated function in lab/ and toy/ are checked (jaxtyping with beartype) while tests run."""
 
-from jaxtyping import install_import_hook
+from collections.abc import Iterator
+
+import pytest
+from jaxtyping import config, install_import_hook
 
 import tests.typechecking  # noqa: F401  # the hook finds it as an attribute of `tests`
 
@@ -9,3 +12,11 @@ install_import_hook(["lab", "toy"], "tests.typechecking.checked")
 import torch  # noqa: E402
 
 torch.set_num_threads(1)  # two workers share two cores; and on small arrays a second thread costs far more than it gives
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """The lab as others run it, without the type checks of the tests: for what these would refuse before the lab can."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -20,7 +20,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lab.conversions import GaussianSource
-from lab.priors.base import Prior, State, check_kind, check_name, check_positive, flat, kind_of, pack, part
+from lab.paths import flat
+from lab.priors.base import Prior, State, check_kind, check_name, check_positive, kind_of, pack, part
 from lab.priors.class_covariances import COVARIANCES
 from lab.priors.class_gaussian import ClassGaussian
 from lab.priors.class_mixture import ClassMixture

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from lab.checks import one_class_each
 from lab.conversions import GaussianSource
 
 VERSION = 1  # of the states
@@ -58,7 +59,7 @@ class Prior(ABC):
 
 def classes_of(condition: Tensor | None, count: int, classes: int, name: str) -> Int[Tensor, " b"]:
     """The condition as int64 classes on the CPU. Raises ValueError unless it is one whole number in 0 to classes - 1 for each of `count` samples."""
-    if condition is None or condition.is_floating_point() or condition.is_complex() or condition.dtype == torch.bool or condition.ndim != 1:
+    if condition is None or not one_class_each(condition):
         raise ValueError(f"{name} needs condition=, one whole number (a class) per sample")
     if len(condition) != count:
         raise ValueError(f"condition has {len(condition)} entries for {count} samples")
@@ -67,11 +68,6 @@ def classes_of(condition: Tensor | None, count: int, classes: int, name: str) ->
     if len(strange):
         raise ValueError(f"condition holds class {int(strange[0])}; the prior knows classes 0 to {classes - 1}")
     return label
-
-
-def flat(x: Float[Tensor, "b *shape"]) -> Float[Tensor, "b d"]:
-    """Flattened samples, of none as of many."""
-    return x[:, None].flatten(1)
 
 
 def check_shape(x: Tensor, shape: tuple[int, ...], argument: str) -> None:

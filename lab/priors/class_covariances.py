@@ -64,7 +64,7 @@ def spread_of(moments: Moments, covariance: str, own: Tensor, pooled: bool, shri
     elif isinstance(moments, SketchedMoments):
         roots = [_leading_of_sketch(moments.sketch[c], int(moments.counts[c]) - 1, rank) for c in own.tolist()]
         if pooled:
-            roots.append(_leading_of_sketch(moments.pooled_sketch[0], moments.pooled_freedom, rank))
+            roots.append(_leading_of_sketch(moments.pooled_sketch.rows, moments.pooled_freedom, rank))
     else:
         raise _unheld(covariance, moments, "SketchedMoments or MomentAccumulator")
     return _low_rank(_with_pooled(moments.variances[own], moments, pooled), torch.stack(roots), own, shrinkage)

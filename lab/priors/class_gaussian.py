@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from lab.conversions import GaussianSource
+from lab.paths import flat
 from lab.priors.base import (
     Prior,
     State,
@@ -19,7 +20,6 @@ from lab.priors.base import (
     check_shape,
     check_share,
     classes_of,
-    flat,
     pack,
     part,
     to_bytes,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lab.conversions import GaussianSource
 from lab.em import choose_components, fit_em
-from lab.priors.base import Prior, State, check_kind, check_positive, check_shape, check_share, classes_of, flat, pack, part
+from lab.paths import flat
+from lab.priors.base import Prior, State, check_kind, check_positive, check_shape, check_share, classes_of, pack, part
 from lab.priors.covariances import Full
 
 SHARE = 0.2  # of a class's members, held out to choose its number of components

@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lab.conversions import singular_to_rounding
+
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -149,17 +151,7 @@ class Full(Covariances):
 
     @cached_property
     def singular(self) -> Bool[Tensor, " g"]:
-        """Where the correlations have an eigenvalue within rounding of zero, or a coordinate is constant; the coordinates' units do not matter.
-
-        Cholesky's own pivots would not do: of covariances of rank D - 1 some leave all of them well above rounding.
-        """
-        deviations = self.factors.square().sum(-1).sqrt()
-        singular = (deviations == 0).any(1)
-        for g in torch.nonzero(~singular)[:, 0].tolist():
-            unit = self.factors[g] / deviations[g][:, None]
-            eigenvalues = torch.linalg.eigvalsh(unit @ unit.T)
-            singular[g] = eigenvalues[0] <= 10 * self.dimension * EPS * eigenvalues[-1]
-        return singular
+        return singular_to_rounding(self.factors)
 
     def source(self, group: Int[Tensor, " b"]) -> Float[Tensor, "b *d"]:
         factors = self.factors[group]

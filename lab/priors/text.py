@@ -11,7 +11,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from lab.conversions import GaussianSource
-from lab.priors.base import Prior, State, check_kind, check_positive, flat, pack, part
+from lab.paths import flat
+from lab.priors.base import Prior, State, check_kind, check_positive, pack, part
 
 Mapper = nn.Module | Callable[[Tensor], Tensor]
 WEIGHTS = "mapper."  # before the names of the mapper's own weights in a state

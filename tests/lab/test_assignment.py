@@ -400,6 +400,9 @@ ROWS = torch.arange(4)
         (lambda t: t.improve(torch.tensor([0, 1, 2, 4]), X, epoch=0), "0 to 4; the table's data are 0 to 3"),
         (lambda t: t.improve(torch.tensor([0, 1, 2, -1]), X, epoch=0), "from -1"),
         (lambda t: t.improve(torch.tensor([0, 1, 2, 1]), X, epoch=0), "occurs twice"),
+        (lambda t: t.improve(ROWS, X.byte(), epoch=0), "x_1 is torch.uint8"),
+        (lambda t: t.total_cost(X.byte()), "x_1 is torch.uint8"),
+        (lambda t: t.normals(ROWS, (2,), torch.uint8), "dtype=torch.uint8"),
         (lambda t: t.improve(ROWS[:3], X, epoch=0), "3 entries for 4 data"),
         (lambda t: t.improve(ROWS, X, epoch=-1), "epoch=-1"),
         (lambda t: t.improve(ROWS, X * torch.nan, epoch=0), "finite"),
@@ -424,6 +427,7 @@ ROWS = torch.arange(4)
         (lambda t: AssignmentTable.from_state(torch.cat((t.state()[:-1], t.state()[-2:-1]))), "damaged"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_named_and_leaves_the_table_as_it_was(call, message):
     table = AssignmentTable(4)
     before = table.state()

@@ -383,3 +383,16 @@ def test_single_precision_points_get_a_covariance_in_double():
     got = GaussianSource(0.0, c).over_covariance(x)
     assert got.dtype == torch.float32
     assert float((got - truth).norm() / truth.norm()) < 1e-6
+
+
+@pytest.mark.parametrize("per_sample", [False, True])
+@pytest.mark.parametrize("covariance", ["number", "variances", "matrix"])
+def test_of_no_points_there_are_no_conversions(per_sample, covariance):
+    lead = (0,) if per_sample else ()
+    shape = {"number": lead, "variances": (*lead, D), "matrix": (*lead, D, D)}[covariance]
+    values = torch.eye(D).expand(shape) if covariance == "matrix" else torch.ones(shape)
+    source, x = GaussianSource(0.0, values, per_sample=per_sample), torch.zeros(0, D)
+    assert source.times_covariance(x).shape == source.over_covariance(x).shape == (0, D)
+    for given in QUANTITIES:
+        for wanted in QUANTITIES:
+            assert convert(x, x, torch.zeros(0), path=CondOT(), given=given, wanted=wanted, source=source).shape == (0, D)

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from lab.couplings import BatchOT, ConditionalOT, Independent, PerClassOT
+from lab.couplings import BatchOT, ConditionalOT, Independent, PerClassOT, Sinkhorn
 from lab.optimal_transport import NETWORK_SIMPLEX_FROM, assign, squared_cost
 
 
@@ -154,3 +154,28 @@ def test_classes_as_floats_are_refused_and_not_taken_for_continuous_conditions(c
     x_0, x_1, condition = batch(20)
     with pytest.raises(ValueError, match="whole number"):
         coupling(x_0, x_1, condition.float())
+
+
+@pytest.mark.parametrize("coupling", [Independent(), BatchOT(), PerClassOT(), ConditionalOT()], ids=lambda c: type(c).__name__)
+def test_numbers_are_paired_as_points_on_a_line(coupling):
+    x_0, x_1, condition = batch(20)
+    line, plane = coupling(x_0[:, 0], x_1[:, 0], condition), coupling(x_0[:, :1], x_1[:, :1], condition)
+    assert torch.equal(line.index, plane.index)
+    assert line.x_0.shape == (20,)
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [([0, 1, 0], r"condition is a list; .* torch.as_tensor\(condition\)"), (torch.tensor(1), "condition has no entries")],
+)
+@pytest.mark.parametrize("coupling", [Independent, BatchOT, PerClassOT, ConditionalOT, Sinkhorn])
+@pytest.mark.usefixtures("unchecked")
+def test_a_condition_is_a_tensor_of_one_entry_per_datum(coupling, condition, words):
+    with pytest.raises(ValueError, match=words):
+        coupling()(torch.zeros(3, 2), torch.zeros(3, 2), condition, torch.Generator())
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_a_weight_that_cannot_be_is_refused_at_once(weight):
+    with pytest.raises(ValueError, match=f"weight={weight}"):
+        ConditionalOT(weight)

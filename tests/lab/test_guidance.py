@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -275,3 +276,34 @@ def test_the_gap_needs_one_state_per_time():
 def test_a_field_of_another_shape_is_not_guided():
     with pytest.raises(ValueError, match="velocity returned shape"):
         Guided(lambda x, t, condition=None: x[:, :1], 0.5, convention="extra", null=None)(X[:4], T[:4], CLASSES[:4])
+
+
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (0.2, 0.6)])
+def test_of_no_points_there_is_an_empty_guided_field(interval):
+    assert extra(0.5, interval=interval)(X[:0], T[:0], CLASSES[:0]).shape == (0, 2)
+    assert solve(extra(0.5, interval=interval), X[:0], method="heun", nfe=8, condition=CLASSES[:0]).x.shape == (3, 0, 2)
+
+
+@pytest.mark.parametrize("null", [3, np.int64(3), torch.tensor(3)])
+def test_a_null_class_may_be_a_number_of_any_kind(null):
+    assert torch.equal(null_condition(null, torch.tensor([0, 1], dtype=torch.uint8)), torch.tensor([3, 3], dtype=torch.uint8))
+
+
+@pytest.mark.parametrize(
+    ("null", "words"),
+    [
+        (True, "null=True must be a whole number: a class, or a tensor"),
+        (9.7, "null=9.7 must be a whole number"),
+        ("none", "null='none' must be a whole number"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_a_null_that_is_no_condition_is_refused_at_once(null, words):
+    with pytest.raises(ValueError, match=words):
+        Guided(FIELD.velocity, 0.0, convention="extra", null=null)
+
+
+@pytest.mark.parametrize("null", [-1, 256, torch.tensor(-1), torch.tensor(9.7), torch.tensor(math.nan)])
+def test_a_null_that_the_conditions_dtype_cannot_hold_is_refused(null):
+    with pytest.raises(ValueError, match=r"condition of torch\.uint8"):
+        null_condition(null, torch.tensor([0, 1], dtype=torch.uint8))

@@ -454,3 +454,36 @@ def test_a_field_that_multiplies_by_time_works_in_inference_mode_too():
 def test_the_standard_error_of_the_mean_adds_the_samples_variances():
     found = LogLikelihood(torch.zeros(3), torch.zeros(3, 1), 1, torch.tensor([0.0, 3.0, 4.0]), "hutchinson")
     assert found.mean_standard_error == pytest.approx(5 / 3)
+
+
+@pytest.mark.parametrize("probes", [2.5, True, "2"])
+@pytest.mark.usefixtures("unchecked")
+def test_probes_are_counted_in_whole_numbers(probes):
+    with pytest.raises(ValueError, match=f"probes={probes!r} must be a whole number of at least 1"):
+        Hutchinson(generator(), probes)
+
+
+@pytest.mark.parametrize("pixels", [[0.5, 3.0], [-0.5, 0.0], [255.5], [256.0], [math.nan, 0.0], [math.inf]])
+@pytest.mark.usefixtures("unchecked")
+def test_images_that_are_no_pixels_are_not_dequantised(pixels):
+    with pytest.raises(ValueError, match="pixels must be whole numbers in 0 to 255"):
+        dequantise(torch.tensor(pixels), generator())
+
+
+@pytest.mark.parametrize("scales", [(1e-10, 1e-10), (1.0, 1e-10), (1e8, 1e-8), (1e-150, 1e-150)])
+def test_a_density_does_not_hang_on_the_units(scales):
+    """Covariance diag(s) R diag(s), correlation .9: log det and distance by hand. With correlation 1 there is none at any scale."""
+    s = torch.tensor(scales, dtype=torch.float64)
+    z = normal(4, 2, generator=generator())
+    r = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
+    truth = MultivariateNormal(torch.zeros(2, dtype=torch.float64), r).log_prob(z) - s.log().sum()
+    torch.testing.assert_close(gaussian_log_prob(GaussianSource(0.0, s[:, None] * r * s), s * z), truth, rtol=1e-9, atol=1e-9)
+    for third in normal(50, 3, 2, generator=generator(1)):  # of rank two in three dimensions; Cholesky's pivots alone would let some pass
+        units = torch.tensor([*scales, 1.0], dtype=torch.float64)
+        with pytest.raises(ValueError, match="no density"):
+            gaussian_log_prob(GaussianSource(0.0, units[:, None] * (third @ third.T) * units), torch.zeros(1, 3))
+
+
+def test_of_no_points_there_is_no_density():
+    for covariance in (1.0, torch.eye(3), torch.ones(3)):
+        assert gaussian_log_prob(GaussianSource(0.0, covariance), torch.zeros(0, 3)).shape == (0,)

@@ -1,6 +1,7 @@
 """Measures against closed forms: straight flows, matched Gaussians, errors whose size is known, and another project's field."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -395,3 +396,76 @@ def test_a_field_that_is_not_finite_is_refused():
     for broken in (lambda x, t, condition=None: x * torch.nan, lambda x, t, condition=None: x / 0):
         with pytest.raises(ValueError, match="not finite"):
             measures.measure(broken, normal(5, 2), nfe=4, nfes=(4,))
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [
+        wasserstein2,
+        partial(sliced_wasserstein2, generator=torch.Generator()),
+        sample_frechet_distance,
+        kernel_distance,
+        partial(mmd2, bandwidth=1.0),
+        one_nn_accuracy,
+        precision_recall,
+    ],
+)
+@pytest.mark.parametrize("other", [(9, 3), (9, 1), (9, 2, 2), (9,)])
+@pytest.mark.usefixtures("unchecked")
+def test_samples_of_unequal_dimensions_have_no_distance(distance, other):
+    with pytest.raises(ValueError, match=r"(x|real) holds points of shape \(2,\), (y|generated) of \("):
+        distance(normal(9, 2), normal(*other))
+
+
+def test_numbers_are_points_on_a_line():
+    x, y = normal(20), normal(20, seed=1) + 1
+    for distance in (wasserstein2, sample_frechet_distance, kernel_distance, one_nn_accuracy, partial(mmd2, bandwidth=1.0)):
+        assert distance(x, y) == distance(x[:, None], y[:, None])
+    assert measures.transport_cost(x, y) == pytest.approx(float((x - y).square().mean()))
+    assert measures.measure(decay, x, nfe=4, nfes=(2, 4)) == measures.measure(decay, x[:, None], nfe=4, nfes=(2, 4))
+
+
+EYE, MEAN = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("mean", "covariance", "words"),
+    [
+        (torch.zeros(3), torch.eye(3), r"mean_x has shape \(2,\), mean_y \(3,\)"),
+        (MEAN, torch.eye(3), r"covariance_y \(3, 3\); they must be \(D,\) and \(D, D\)"),
+        (MEAN, torch.ones(2), r"covariance_y \(2,\)"),
+        (MEAN * torch.nan, EYE, "mean_y and covariance_y must be finite"),
+        (MEAN, EYE * torch.inf, "mean_y and covariance_y must be finite"),
+        (MEAN, torch.tensor([[1.0, 0.1], [0.0, 1.0]]), "covariance_y is not symmetric"),
+        (MEAN, -EYE, "covariance_y has a negative eigenvalue, -1"),
+        (MEAN, torch.diag(torch.tensor([1.0, -1e-7], dtype=torch.float64)), "covariance_y has a negative eigenvalue, -1e-07"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_gaussian_has_no_frechet_distance(mean, covariance, words):
+    with pytest.raises(ValueError, match=words):
+        frechet_distance(MEAN, EYE, mean, covariance)
+    with pytest.raises(ValueError, match=r"mean_x|covariance_x"):
+        frechet_distance(mean, covariance, MEAN, EYE)
+
+
+def test_singular_covariances_have_a_frechet_distance_in_either_precision():
+    """Rank 9 in 64 dimensions: rounding makes some eigenvalues negative."""
+    x, y = normal(10, 64), normal(10, 64, seed=1)
+    exact = sample_frechet_distance(x, y)
+    for dtype, accuracy in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
+        moments = [m.to(dtype) for z in (x, y) for m in (z.mean(0), torch.cov(z.T))]
+        assert frechet_distance(*moments) == pytest.approx(exact, rel=accuracy)
+
+
+@pytest.mark.parametrize("x_1", [normal(1, 2), normal(5, 1), normal(2)])
+@pytest.mark.usefixtures("unchecked")
+def test_costs_of_unequal_shapes_are_refused_and_not_shared_out(x_1):
+    with pytest.raises(ValueError, match=r"samples \(5, 2\) and .* must have the same shape"):
+        measures.transport_cost(normal(5, 2), x_1)
+
+
+def test_nothing_can_be_measured_without_particles():
+    for measure in (measures.measure, partial(measures.nfe_ladder, method="heun", nfes=(4,))):
+        with pytest.raises(ValueError, match="x_0 holds no particle"):
+            measure(decay, normal(0, 2))

@@ -273,8 +273,23 @@ def test_wrong_shapes_are_refused():
         (lambda: VariancePreserving(beta_min=30.0), "beta_max=20.0"),
         (lambda: VarianceExploding(sigma_min=0.0), "sigma_min=0.0"),
         (lambda: VarianceExploding(sigma_max=0.001), "sigma_max=0.001"),
+        (lambda: CondOT(math.nan), "sigma_min=nan"),
+        (lambda: Polynomial(math.inf), "degree=inf"),
+        (lambda: VariancePreserving(beta_max=math.inf), "beta_max=inf"),
+        (lambda: VariancePreserving(beta_min=math.inf, beta_max=math.inf), "beta_min=inf"),
+        (lambda: VariancePreserving(beta_max=math.nan), "beta_max=nan"),
+        (lambda: VarianceExploding(sigma_max=math.inf), "sigma_max=inf"),
+        (lambda: VarianceExploding(sigma_min=math.nan), "sigma_min=nan"),
     ],
 )
 def test_impossible_parameters_are_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["x_0", "x_1"])
+@pytest.mark.usefixtures("unchecked")
+def test_whole_numbers_are_refused_and_not_cut_off(name):
+    x = torch.ones(3, 2)
+    with pytest.raises(ValueError, match=f"{name} is torch.int64; .*{name}.float"):
+        CondOT().sample(**({"x_0": x, "x_1": x, "t": torch.full((3,), 0.5)} | {name: x.long()}))

@@ -726,3 +726,22 @@ def test_a_covariance_of_condition_a_million_has_a_density():
     s = torch.tensor([[[1.0, 0.999999], [0.999999, 1.0]]], dtype=torch.float64)
     assert not bool(Full.of(s).singular.any())
     assert bool(Full.of(torch.ones(1, 2, 2, dtype=torch.float64)).singular.all())
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([0.0, 1.0]), torch.tensor([False, True]), torch.tensor([[0], [1]]), [0, 1]])
+@pytest.mark.usefixtures("unchecked")
+def test_labels_that_are_not_classes_are_refused(labels):
+    with pytest.raises(ValueError, match="labels must be a tensor of whole numbers"):
+        MomentAccumulator(2, 3).update(torch.zeros(2, 3), labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.usefixtures("unchecked")
+def test_labels_of_any_whole_dtype_count_alike(dtype):
+    x, labels = data((2,))
+    for kind in (MomentAccumulator, PooledMoments):
+        one, other = kind(3, 2), kind(3, 2)
+        one.update(x, labels)
+        other.update(x, labels.to(dtype))
+        assert torch.equal(one.counts, other.counts)
+        assert torch.equal(one.scatter, other.scatter)

@@ -90,3 +90,15 @@ def test_a_permutation_is_one():
 def test_impossible_arguments_are_refused_by_name(arguments, name):
     with pytest.raises(ValueError, match=name):
         random.normals(*arguments)
+
+
+@pytest.mark.parametrize(("word", "end"), [(0xFFFFFFFF, 1 - 2.0**-53), (0, 2.0**-54)])
+def test_uniforms_stay_between_their_ends(monkeypatch, word, end):
+    """Of 53 ones float64 makes 1, which would be one component, or datum, too far."""
+    monkeypatch.setattr(random, "philox", lambda key, counter: (torch.full((1, 1), word),) * 4)
+    assert random.uniforms(0, torch.arange(1), 2).tolist() == [[end, end]]
+
+
+def test_whole_numbers_are_not_normal():
+    with pytest.raises(ValueError, match=r"dtype=torch.uint8"):
+        random.normals(0, torch.arange(2), 2, dtype=torch.uint8)

@@ -432,3 +432,13 @@ def test_semidiscrete_chooses_alike_far_from_the_origin_in_single_precision():
     near = Semidiscrete(data, torch.zeros(64, dtype=torch.float64)).choose(noise)
     far = Semidiscrete((data + 1024).float(), torch.zeros(64)).choose((noise + 1024).float())
     assert float((near == far).double().mean()) > 0.98  # but for the rounding of the points themselves, 6e-5
+
+
+def test_on_the_line_single_numbers_are_data_too():
+    data, x_0 = torch.tensor([-1.0, 0.0, 2.0]), torch.tensor([-3.0, 0.1, 5.0])
+    line, plane = (Semidiscrete.fit(d, generator=generator(), steps=10, batch=8) for d in (data, data[:, None]))
+    assert torch.equal(line.potentials, plane.potentials)
+    assert torch.equal(line.choose(x_0), plane.choose(x_0[:, None]))
+    assert torch.equal(line.chi_squared(50, generator=generator(1)), plane.chi_squared(50, generator=generator(1)))
+    for draw in (Sinkhorn(), line):
+        assert draw(x_0, data, generator=generator()).x_1.shape == (3,)

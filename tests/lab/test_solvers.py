@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path as File
 
+import numpy as np
 import pytest
 import torch
 from torchdiffeq import odeint
@@ -136,14 +137,12 @@ def test_a_slow_field_is_not_asked_beyond_the_span(method, t_span):
     assert (run.end - points(4) * math.exp(1e-3 * (t_span[1] - t_span[0]))).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("given", "wanted"), [(torch.float64, torch.float64), (torch.float32, torch.float32), (torch.float16, torch.float32)]
-)
-def test_an_adaptive_solver_asks_at_times_of_the_points_dtype_and_no_less_than_single(given, wanted):
+@pytest.mark.parametrize("given", [torch.float64, torch.float32])
+def test_an_adaptive_solver_asks_at_times_of_the_points_dtype(given):
     """The field refuses others at once: with single times for double points the run would never end."""
 
     def strict(x, t, condition=None):
-        if t.dtype != wanted:
+        if t.dtype != given:
             raise TypeError(f"t is {t.dtype}")
         return -x
 
@@ -309,3 +308,43 @@ def test_edms_grid_fits_every_path_and_span(path, steps):
         assert len(t) == steps + 1
         rooted = (path.sigma(t) / path.alpha(t))[1:-1] ** (1 / 7)
         assert len(rooted) < 3 or float((rooted.diff() - rooted.diff().mean()).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("grid", [[0, 0.25, 1], (0.0, 0.25, 1.0), np.array([0.0, 0.25, 1.0])])
+@pytest.mark.parametrize("method", ["heun", "dopri5"])
+@pytest.mark.usefixtures("unchecked")
+def test_a_grid_may_be_any_row_of_numbers(grid, method):
+    run, tensor = (solve(decay, points(3), method=method, grid=g) for g in (grid, torch.tensor([0.0, 0.25, 1.0])))
+    assert torch.equal(run.t, tensor.t)
+    assert torch.equal(run.x, tensor.x)
+
+
+def test_a_budget_may_be_a_whole_number_of_any_kind():
+    run = solve(decay, points(3), method="heun", nfe=np.int64(8))
+    assert (run.nfe, len(run.t)) == (8, 5)
+
+
+@pytest.mark.parametrize("method", [*FIXED_STEP, *ADAPTIVE])
+def test_without_particles_the_states_are_empty(method):
+    run = solve(decay, points(0), method=method, nfe=12 if method in FIXED_STEP else None)
+    assert run.x.shape == (len(run.t), 0, 2)
+    assert run.nfe == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"method": "euler", "nfe": True}, "nfe=True must be a whole number"),
+        ({"method": "euler", "nfe": 8.0}, "nfe=8.0 must be a whole number"),
+        ({"method": "euler", "grid": ["a", "b"]}, r"grid=\['a', 'b'\] must be a name"),
+        ({"method": "euler", "grid": None}, "grid=None must be a name"),
+        ({"method": "dopri5", "grid": "foo"}, "grid='foo' is for fixed-step methods; dopri5 chooses its own steps"),
+        ({"method": "dopri5", "grid": "edm"}, "grid='edm' is for fixed-step methods"),
+        ({"method": "dopri5", "x_0": torch.zeros(2, 2, dtype=torch.float16)}, r"x_0 is torch.float16; .*x_0\.float\(\)"),
+        ({"method": "euler", "nfe": 4, "x_0": torch.zeros(2, 2, dtype=torch.int64)}, "x_0 is torch.int64"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_budgets_grids_and_states_of_the_wrong_kind_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        solve(decay, **({"x_0": points(2)} | arguments))

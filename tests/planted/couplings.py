@@ -61,8 +61,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "lab/couplings.py",
-        "self.data[rows].flatten(1), self.potentials[rows])",
-        "self.data[rows].flatten(1), self.potentials[: len(rows)])",
+        "flat(self.data[rows]), self.potentials[rows])",
+        "flat(self.data[rows]), self.potentials[: len(rows)])",
         f"{TESTS}::test_per_class_potentials_keep_the_prior_in_every_class_and_blind_ones_do_not",
     ),
     Fault(

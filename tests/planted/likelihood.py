@@ -15,8 +15,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "lab/likelihood.py",
-        "[gradient_of(flat[:, i].sum(), more=i < last)[:, i] for i in range(last + 1)]",
-        "[gradient_of(flat[:, i].sum(), more=i < last)[:, i] for i in range(last)]",
+        "[gradient_of(rows[:, i].sum(), more=i < last)[:, i] for i in range(last + 1)]",
+        "[gradient_of(rows[:, i].sum(), more=i < last)[:, i] for i in range(last)]",
         f"{LIKELIHOOD}::test_the_divergence_is_the_trace_of_autograds_jacobian",
     ),
     Fault(
@@ -153,8 +153,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "lab/measures.py",
-        "return 0.5 * (t[1:] + t[:-1]), mean_square(rate)",
-        "return t[:-1], mean_square(rate)",
+        "AccelerationAlong(0.5 * (t[1:] + t[:-1]), mean_square(rate))",
+        "AccelerationAlong(t[:-1], mean_square(rate))",
         f"{MEASURES}::test_a_rotation_has_its_closed_form_bending_acceleration_and_efficiency",
     ),
     Fault(

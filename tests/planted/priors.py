@@ -60,15 +60,15 @@ FAULTS: tuple[Fault, ...] = (
         f"{TESTS}::test_gaussian_priors_are_affine_in_the_normals_sample_by_sample_in_any_dtype",
     ),
     Fault(
-        "lab/priors/covariances.py",
-        "singular[g] = eigenvalues[0] <= 10 * self.dimension * EPS * eigenvalues[-1]",
-        "singular[g] = (unit.diagonal().square() <= 10 * self.dimension * EPS).any()",
+        "lab/conversions.py",
+        "(eigenvalues[:, 0] <= 10 * size * EPS * eigenvalues[:, -1])",
+        "(unit.diagonal(dim1=-2, dim2=-1).square() <= 10 * size * EPS).any(-1)",
         f"{TESTS}::test_every_covariance_of_too_few_members_is_found_singular",
     ),
     Fault(
-        "lab/priors/covariances.py",
-        "unit = self.factors[g] / deviations[g][:, None]",
-        "unit = self.factors[g]",
+        "lab/conversions.py",
+        "unit = factors / torch.where(deviations > 0, deviations, 1)[..., None]",
+        "unit = factors",
         f"{TESTS}::test_a_regular_covariance_of_unequal_units_is_not_called_singular",
     ),
     Fault(
