@@ -271,8 +271,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "lab/adaptive.py",
-        "at = times.to(x_0)",
-        "at = times.to(x_0.device, torch.float32)",
+        "latest).expand(",
+        "latest).float().expand(",
         "tests/lab/test_solvers.py::test_an_adaptive_solver_asks_at_times_of_the_points_dtype",
     ),
     Fault(
