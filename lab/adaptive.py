@@ -35,7 +35,7 @@ def integrate(
         states = odeint(slope, x_0, at, method=TORCHDIFFEQ_NAMES[method], atol=atol, rtol=rtol, options={"step_t": at[-1:]})
     except AssertionError as error:  # torchdiffeq's word for a step of no length, or states that are not finite
         raise ValueError(
-            f"{method} could not hold atol={atol:g}, rtol={rtol:g}: {error}; loosen them, or end before the velocity grows without bound"
+            f"{method} could not hold atol={atol:g}, rtol={rtol:g}: {error}; look for NaN in the velocity, loosen them, or end before it grows without bound"
         ) from error
     assert isinstance(states, Tensor)
     return states

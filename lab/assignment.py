@@ -123,6 +123,8 @@ class AssignmentTable:
 
         Raises ValueError for data outside the table or twice in the batch, for unequal lengths, for whole numbers x_1 and as `exchange` does.
         """
+        if not isinstance(index, Tensor) or index.is_floating_point():
+            raise ValueError("index must be a tensor of the data's numbers: torch.as_tensor(index)")
         if len(index) != len(x_1):
             raise ValueError(f"index has {len(index)} entries for {len(x_1)} data x_1")
         check_floating("x_1", x_1)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from lab.checks import check_floating
 from lab.optimal_transport import assign, squared_cost
 from lab.paths import flat
 from lab.semidiscrete import chi_squared, fit_potentials, nearest
@@ -194,6 +195,7 @@ class Semidiscrete:
 
         Look at chi_squared afterwards; above .05 fit with more steps. Raises ValueError as fit_potentials does, and where classes are not one per datum.
         """
+        check_floating("data", data)
         _check_condition("classes", classes, f"{len(data)} data", len(data))
         coupling = cls(data, torch.zeros(len(data), dtype=data.dtype, device=data.device), classes)
         for c, rows in coupling._cells():
@@ -217,6 +219,8 @@ class Semidiscrete:
                 if condition is None
                 else "condition= needs a Semidiscrete fitted with classes=; this one is blind to them"
             )
+        if not bool(torch.isfinite(x_0).all()):
+            raise ValueError("x_0 must be finite, without NaN, to have a datum")
         _check_condition("condition", condition, f"{len(x_0)} noises x_0", len(x_0))
         index = torch.full((len(x_0),), -1, device=x_0.device)
         for c, rows in self._cells():

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lab.checks import whole_number
 from lab.optimal_transport import assign, squared_cost
 from lab.paths import flat
 
@@ -46,6 +47,7 @@ def sliced_wasserstein2(
     a, b = _samples(1, x=x, y=y)
     if len(a) != len(b):
         raise ValueError(f"x has {len(a)} points and y {len(b)}; samples must be of the same size")
+    whole_number("projections", projections, 1)
     directions = torch.nn.functional.normalize(torch.randn(a.shape[1], projections, dtype=torch.float64, generator=generator), dim=0)
     return float(((a @ directions).sort(0).values - (b @ directions).sort(0).values).square().mean().sqrt())
 
@@ -84,10 +86,16 @@ def _check_moments(name: str, mean: Tensor, covariance: Tensor) -> None:
 
 def _frechet(mean_x: Tensor, covariance_x: Tensor, mean_y: Tensor, covariance_y: Tensor) -> float:
     s_x, s_y = covariance_x.double(), covariance_y.double()
-    values, vectors = torch.linalg.eigh(s_x)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.mT
-    cross = torch.linalg.eigvalsh(root @ s_y @ root).clamp(min=0).sqrt().sum()
+    # tr (S_x^1/2 S_y S_x^1/2)^1/2 is the sum of the singular values of S_y^1/2 S_x^1/2: the roots of its eigenvalues would turn rounding, 1e-16, into 1e-8 each.
+    cross = torch.linalg.svdvals(_root(s_y).mT @ _root(s_x)).sum()
     return float((mean_x.double() - mean_y.double()).square().sum() + s_x.trace() + s_y.trace() - 2 * cross)
+
+
+def _root(s: Float[Tensor, "d d"]) -> Float[Tensor, "d r"]:
+    """R with R R^T = S and a column for each eigenvalue above rounding."""
+    values, vectors = torch.linalg.eigh(s)
+    kept = values > len(values) * torch.finfo(torch.float64).eps * values[-1].abs()
+    return vectors[:, kept] * values[kept].sqrt()
 
 
 def sample_frechet_distance(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) -> float:
@@ -155,10 +163,10 @@ def one_nn_accuracy(x: Float[Tensor, "n *shape"], y: Float[Tensor, "m *shape"]) 
     if len(a) != len(b):
         raise ValueError(f"x has {len(a)} points and y {len(b)}; the test is fair for equally many only")
     a, b = _together(a, b)
-    right = 0.0
+    right, rounding = 0.0, 1e-12 * float(torch.cat((a, b)).square().sum(1).max())  # of a matrix product's squared distances
     for own, other in ((a, b), (b, a)):
-        inner, outer = _nearest(own, own, same=True), _nearest(own, other, same=False)
-        right += float((inner < outer).double().sum() + 0.5 * (inner == outer).double().sum())
+        gap = _nearest(own, other, same=False).square() - _nearest(own, own, same=True).square()
+        right += float((gap > rounding).double().sum() + 0.5 * (gap.abs() <= rounding).double().sum())
     return right / (2 * len(a))
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lab.mixtures import GaussianMixture
+from lab.paths import flat
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,15 @@ def fit_em(
 
     Raises ValueError for points that are not finite, or for fewer distinct points than components.
     """
-    points = x.double()
+    points = flat(x).double()
     if not bool(torch.isfinite(points).all()):
         raise ValueError("x must be finite, without NaN, to fit a mixture to")
     if components < 1 or len(torch.unique(points, dim=0)) < components:
         raise ValueError(
             f"components={components} must be at least 1 and at most the number of distinct points ({len(torch.unique(points, dim=0))})"
         )
-    scale = points.var(0, unbiased=False).mean().clamp(min=1e-12)
+    scale = points.var(0, unbiased=False).mean()
+    scale = torch.where(scale > 0, scale, 1e-12)  # of points that all coincide
     jitter = floor * scale * torch.eye(points.shape[1], dtype=torch.float64)
     centres = _plus_plus(points, components, generator)
     responsibilities = torch.nn.functional.one_hot(torch.cdist(points, centres).argmin(1), components).double()

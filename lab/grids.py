@@ -33,9 +33,8 @@ def time_grid(
         )
     if steps < 1:
         raise ValueError(f"steps={steps} must be at least 1")
+    check_span(t_span)
     first, last = t_span
-    if not (0 <= first <= 1 and 0 <= last <= 1) or first == last:
-        raise ValueError(f"t_span={t_span} must be two different times in [0, 1]")
     if last < first:
         return time_grid(name, steps, path, (last, first), dtype).flip(0)
     path = path or CondOT()
@@ -62,6 +61,12 @@ def time_grid(
         t = first + (last - first) * fraction
     t[0], t[-1] = first, last
     return t.to(dtype)
+
+
+def check_span(t_span: tuple[float, float]) -> None:
+    """ValueError unless these are two different times in [0, 1]."""
+    if len(t_span) != 2 or not all(0 <= t <= 1 for t in t_span) or t_span[0] == t_span[1]:
+        raise ValueError(f"t_span={t_span} must be two different times in [0, 1]: 0 is the prior, 1 the data")
 
 
 def given_times(grid: Sequence[float] | Float[Tensor, " k"]) -> Float[Tensor, " k"]:

@@ -96,7 +96,8 @@ class Guided:
         low, high = self.interval
         if (low, high) == (0, 1):
             return True
-        inside = (t >= low) & (t <= high)
+        slack = 4 * torch.finfo(t.dtype).eps  # a grid's .3 may be .30000000000000004
+        inside = (t >= low - slack) & (t <= high + slack)
         return bool(inside.all()) or (inside if bool(inside.any()) else False)
 
 
@@ -176,8 +177,11 @@ def guidance_gap(
     absolute, size, error = [], [], []
     with torch.no_grad():
         for state, time in zip(x, t.tolist(), strict=True):
-            conditional = flat(velocity(state, at(time), condition))
-            gap = (conditional - flat(velocity(state, at(time), null_condition(null, condition)))).square().sum(1)
+            both = [velocity(state, at(time), told) for told in (condition, null_condition(null, condition))]
+            for u in both:
+                check_velocity(u, state)
+            conditional, unconditional = map(flat, both)
+            gap = (conditional - unconditional).square().sum(1)
             absolute.append(gap.mean())
             size.append(mean_square(conditional))
             error.append(gap.std() / math.sqrt(len(gap)) if len(gap) > 1 else torch.full_like(gap[0], math.nan))

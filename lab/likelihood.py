@@ -195,7 +195,7 @@ def log_likelihood(
     of the law at its end. With `differentiable`, log_prob has gradients in x_1 and in the field's parameters, at the cost of keeping all steps in memory.
 
     Tolerances not given are 3e-8 in float64, which keeps mixtures in the plane within 1e-4 nats of their density, and 1e-5 in float32 (a few 1e-3 nats), which
-    holds no finer.
+    holds no finer. An adaptive method holds its tolerance on average over the batch: in float32 a sample in a narrow spot, among 5,000 that are not, was off by .05 nats.
 
     Raises ValueError where log p_0 is not finite or the source's covariance is singular (a prior on a plane has no density), where x_1 is not finite, where the velocity has no
     gradient in x, and for what `solve` refuses.
@@ -207,6 +207,10 @@ def log_likelihood(
     if not bool(torch.isfinite(x_1).all()):
         raise ValueError("x_1 must be finite, without NaN, to have a likelihood")
     log_density = _gaussian(prior) if isinstance(prior, GaussianSource) else prior
+    if not callable(log_density):
+        raise ValueError(
+            f"prior is a {type(prior).__name__}; it must be a function from x to log p_0(x), such as `lambda x: prior.log_prob(x, condition)`, or a GaussianSource"
+        )
     way = divergence or Exact()
     first, last = t_span or (0.0, 1.0 if path is None else path.last_time)
     times = grid if isinstance(grid, str) else given_times(grid).sort(descending=True).values

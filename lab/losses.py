@@ -40,18 +40,22 @@ def regression_target(
 ) -> Float[Tensor, "b *shape"]:
     """What a prediction of that name regresses on: velocity, data, noise or score, (B, *shape), in the dtype of x_0.
 
-    Raises ValueError for an unknown name, a score without its source, and a score at sigma(t) = 0, where it is infinite.
+    Raises ValueError for an unknown name, shapes that do not fit, times outside [0, 1], a score without its source, and a score at sigma(t) = 0, where it is infinite.
     Source: Lipman et al. 2022, eq. 9 (velocity); Vincent 2011 (score).
     """
     if target not in QUANTITIES:
         raise ValueError(f"target={target!r} is unknown; it may be {', '.join(QUANTITIES)}")
+    if x_0.shape != x_1.shape or t.shape != x_0.shape[:1]:
+        raise ValueError(
+            f"x_0 {tuple(x_0.shape)} and x_1 {tuple(x_1.shape)} must have the same shape, and t {tuple(t.shape)} one time for each sample"
+        )
+    check_times(t)
     if target == "velocity":
         return path.sample(x_0=x_0, x_1=x_1, t=t).dx_t
     if target != "score":
         return x_1 if target == "data" else x_0
     if source is None:
         raise ValueError("target='score' needs source=GaussianSource(mean, covariance), the law of x_0")
-    check_times(t)
     sigma = path.sigma(t.to(_working(t, x_0)))
     if bool((sigma == 0).any()):
         raise ValueError(f"target='score' is infinite at t={t[sigma == 0][0].item():g}, where sigma = 0; draw t below it")
@@ -75,10 +79,12 @@ def regression_losses(
     Returns (B,). prediction, x_0, x_1 (B, *shape), t (B,) in [0, 1]. target, weighting: see the module's text; the weight is not
     normalised. Computed in float32 at least, whatever the dtype of the prediction.
 
-    Raises ValueError for unknown names, shapes that do not fit, and weights that are infinite at one of the times.
+    Raises ValueError for unknown names, shapes that do not fit, times outside [0, 1], and weights that are infinite at one of the times.
     """
-    if prediction.shape != x_1.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and x_1 {tuple(x_1.shape)} must have the same shape")
+    if not prediction.shape == x_0.shape == x_1.shape:
+        raise ValueError(
+            f"prediction {tuple(prediction.shape)}, x_0 {tuple(x_0.shape)} and x_1 {tuple(x_1.shape)} must have the same shape"
+        )
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting={weighting!r} is unknown; it may be {', '.join(WEIGHTINGS)}")
     dtype = _working(prediction, x_0, t)

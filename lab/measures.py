@@ -23,6 +23,8 @@ from torch import Tensor
 from lab.paths import CondOT, Path, flat
 from lab.reference import NEGLIGIBLE, ErrorSummary, Reference, distance, errors_against_exact
 from lab.solvers import (
+    ADAPTIVE,
+    FIXED_STEP,
     MULTISTEP,
     TABLEAUS,
     Counted,
@@ -142,8 +144,10 @@ def path_efficiency(trajectory: Trajectory, spread: float | None = None) -> floa
 
 
 def transport_cost(x_0: Float[Tensor, "b *shape"], x_1: Float[Tensor, "b *shape"]) -> float:
-    """Mean squared distance E|x_1 - x_0|^2, of a coupling's pairs or of a flow's ends. Squared data units. Raises ValueError unless their shapes are the same."""
-    return float(distance(x_0, x_1).square().mean())
+    """Mean squared distance E|x_1 - x_0|^2, of a coupling's pairs or of a flow's ends. Squared data units. Raises ValueError for unequal shapes and for no pair."""
+    if len(x_0) == 0:
+        raise ValueError("x_0 holds no pair, so there is no mean cost")
+    return float(distance(x_0.double(), x_1.double()).square().mean())
 
 
 @dataclass(frozen=True)
@@ -252,6 +256,10 @@ def measure(
     t_span is (0, path.last_time) if not given: VP and VE end at 1 - 1e-5. The error's reference, and the ladder's, are refined until they are a tenth as wrong as
     the least error (`ErrorSummary.resolved`). Raises ValueError where the field's flow is not finite, and without any particle.
     """
+    if method in ADAPTIVE:
+        raise ValueError(f"method={method!r} chooses its own evaluations; measure needs a budget: one of {', '.join(FIXED_STEP)}")
+    if x_0.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x_0 is {x_0.dtype}; errors are measured in float32 or, better, float64: x_0.double()")
     t_span = t_span or (0.0, 1.0 if path is None else path.last_time)
     with torch.no_grad():
         times = fixed_times(method, nfe, grid, path, t_span, evaluations_per_call(velocity))

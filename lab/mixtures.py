@@ -1,8 +1,10 @@
 """Gaussian mixtures in any dimension: density, posterior, sampling from given numbers, and a stratified schedule of components."""
 
+import heapq
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,7 +16,7 @@ class GaussianMixture:
     """sum_k weights_k N(means_k, covariances_k).
 
     weights (K,), non-negative with sum 1 (to 1e-6); means (K, D); covariances (K, D, D), symmetric and positive definite; all float64. Raises ValueError naming the
-    field and the component at fault.
+    field and the component at fault. Points x are (n, D); ValueError for others.
     """
 
     weights: Float[Tensor, " k"]
@@ -22,7 +24,13 @@ class GaussianMixture:
     covariances: Float[Tensor, "k d d"]
 
     def __post_init__(self) -> None:
+        k, d = len(self.weights), self.means.shape[-1]
+        if self.weights.shape != (k,) or self.means.shape != (k, d) or self.covariances.shape != (k, d, d) or k * d == 0:
+            shapes = ", ".join(f"{name} {tuple(getattr(self, name).shape)}" for name in ("weights", "means", "covariances"))
+            raise ValueError(f"{shapes}: they must be (K,), (K, D) and (K, D, D), with K and D at least 1")
         for name in ("weights", "means", "covariances"):
+            if getattr(self, name).dtype != torch.float64:
+                raise ValueError(f"{name} are {getattr(self, name).dtype}; give them in float64: {name}.double()")
             if not bool(torch.isfinite(getattr(self, name)).all()):
                 raise ValueError(f"{name} must be finite numbers, without NaN")
         if bool((self.weights < 0).any()):
@@ -58,6 +66,8 @@ class GaussianMixture:
 
     def component_log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """log(weights_k N(x; means_k, covariances_k)), (n, K)."""
+        if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
+            raise ValueError(f"x has shape {tuple(x.shape)}; points of this mixture are (n, {self.means.shape[1]})")
         columns = []
         for mean, factor, log_weight in zip(self.means, self.cholesky, self.weights.log(), strict=True):  # over components, not points
             white = torch.linalg.solve_triangular(factor, (x - mean).T, upper=False)
@@ -85,19 +95,35 @@ class GaussianMixture:
 
 
 def schedule(weights: Float[Tensor, " k"], count: int) -> Int[Tensor, " n"]:
-    """Stratified components: of any first n of them, component k has w_k n to within about one; (count,).
+    """Stratified components: of any first n of them, component k has w_k n to within one and a half; (count,).
 
-    The m-th particle of component k (m = 1, 2, ...) is due at (m - 1/2) / w_k; all due times are sorted (ties: lower k first) and the first `count` taken.
-    Components of weight zero never appear.
+    Components of equal weight take turns. Groups of them are halved again and again, along Huffman's tree: of any first n that come to a branch, one side gets its
+    share of n, rounded. (All components by their own due times would drift apart: of 64, one with weight .5 and the others equal, by six at n = 200.)
+    Components of weight zero never appear. Raises ValueError for negative weights, and where all are zero.
     """
+    if not bool((weights >= 0).all()):
+        raise ValueError("weights must not be negative")
     present = torch.nonzero(weights > 0)[:, 0]
     if len(present) == 0:
         raise ValueError("weights must not all be zero")
     w = weights[present].double()
-    # Component k is due about w_k count times, and the last one taken is due near time count / sum(w).
-    copies = (w / w.sum() * count).ceil().long() + 1
-    component = torch.repeat_interleave(torch.arange(len(w)), copies)
-    first = torch.cumsum(copies, 0) - copies
-    rank = torch.arange(len(component)) - first[component]
-    due = (rank + 0.5) / w[component]
-    return present[component[torch.sort(due, stable=True).indices[:count]]]
+    _, group = torch.unique((w / w.max()).float(), return_inverse=True)  # float32: thirds are thirds, however they were computed
+    component = torch.empty(count, dtype=torch.int64)
+    heap: list[tuple[float, int, Any]] = [
+        (float(w[group == g].sum()), int(g), present[group == g]) for g in range(int(group.max()) + 1)
+    ]  # a leaf is its members, a branch its two sides
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        left, right = heapq.heappop(heap), heapq.heappop(heap)
+        heapq.heappush(heap, (left[0] + right[0], len(present) + len(heap), (left, right)))
+    waiting = [(heap[0], torch.arange(count))]
+    while waiting:
+        (_, _, node), places = waiting.pop()
+        if isinstance(node, Tensor):
+            component[places] = node[torch.arange(len(places)) % len(node)]
+            continue
+        left, right = node
+        filled = torch.floor(torch.arange(len(places) + 1) * (left[0] / (left[0] + right[0])) + 0.5)
+        first = filled.diff() > 0
+        waiting += [(left, places[first]), (right, places[~first])]
+    return component

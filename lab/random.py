@@ -83,6 +83,8 @@ def _rows(draw: Callable[[Tensor, int], Tensor], index: Tensor, count: int) -> T
     """Rows of numbers in pieces that fit in cache; the last number of an odd row is dropped."""
     if count < 1:
         raise ValueError(f"count={count} must be at least 1")
+    if index.is_floating_point() or index.dtype == torch.bool:
+        raise ValueError(f"index is {index.dtype}; numbers are drawn for whole indices: index.long()")
     blocks = (count + 1) // 2
     step = max(1, CHUNK // blocks)
     pieces = [draw(index[i : i + step], blocks).reshape(-1, 2 * blocks)[:, :count] for i in range(0, max(len(index), 1), step)]

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lab.checks import check_floating, whole_number
-from lab.grids import given_times, time_grid
+from lab.grids import check_span, given_times, time_grid
 from lab.paths import CondOT, Path
 from lab.tableaus import TABLEAUS, Tableau
 
@@ -129,6 +129,8 @@ def solve(
     Raises ValueError for an unknown method or grid, for a budget that the method cannot use exactly, naming the nearest that it can, and for whole numbers x_0.
     """
     check_method(method)
+    if not isinstance(x_0, Tensor):
+        raise ValueError(f"x_0 is a {type(x_0).__name__}; it must be a tensor: torch.as_tensor(x_0)")
     check_floating("x_0", x_0)
     counted = Counted(velocity)
     adaptive = method in ADAPTIVE
@@ -154,7 +156,10 @@ def reported_times(
         raise ValueError(
             f"grid={grid!r} is for fixed-step methods; {method} chooses its own steps: leave grid out, or give the times to report"
         )
-    return given_times(t_span if isinstance(grid, str) else grid)
+    if not isinstance(grid, str):
+        return given_times(grid)
+    check_span(t_span)
+    return torch.tensor(t_span, dtype=torch.float64)
 
 
 def fixed_times(

@@ -72,7 +72,11 @@ class ClassGaussian(Prior):
         classes = len(means)
         group = torch.zeros(classes, dtype=torch.int64) if len(spread) == 1 else torch.arange(classes)
         nobody = torch.zeros(classes, dtype=torch.int64)
-        form = next(name for name, form in FORMS.items() if isinstance(spread, form))
+        form = next((name for name, form in FORMS.items() if isinstance(spread, form)), None)
+        if form is None:
+            raise ValueError(
+                f"spread is a {type(spread).__name__}; it must be covariances in one of the forms of lab.priors, such as Full.of(matrices)"
+            )
         return cls(means, spread, group, nobody, nobody.bool(), form, mean=mean, scale=scale)
 
     @property

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from lab.checks import whole_number
 from lab.conversions import GaussianSource
 from lab.em import choose_components, fit_em
 from lab.paths import flat
@@ -181,9 +182,10 @@ class ClassMixture(Prior):
 
         Raises ValueError for points that are not finite, labels that do not fit, a class without members or with too few, and settings out of range.
         """
-        candidates = (components,) if isinstance(components, int) else tuple(components)
-        if not candidates or min(candidates) < 1:
-            raise ValueError(f"components={components} must be at least 1")
+        several = isinstance(components, tuple | list)
+        candidates = tuple(whole_number("components", k, 1) for k in (components if several else (components,)))
+        if not candidates:
+            raise ValueError("components names no number to try; give at least one")
         points, dimension = flat(x.double()).cpu(), math.prod(x.shape[1:])
         label = classes_of(labels, len(x), classes, "ClassMixture.fit")
         if not bool(torch.isfinite(points).all()):

@@ -47,11 +47,19 @@ def _gaussian(square: Tensor, log_det: Tensor, dimension: int) -> Tensor:
     return -0.5 * (square + log_det + dimension * math.log(2 * math.pi))
 
 
+def _check_variances(variances: Tensor) -> None:
+    if not bool((variances >= 0).all() and torch.isfinite(variances).all()):
+        raise ValueError("variances must be finite and not negative")
+
+
 @dataclass(frozen=True, eq=False)
 class Isotropic(Covariances):
     """S = v I. variances (G,)."""
 
     variances: Float[Tensor, " g"]
+
+    def __post_init__(self) -> None:
+        _check_variances(self.variances)
 
     def __len__(self) -> int:
         return len(self.variances)
@@ -80,6 +88,9 @@ class Diagonal(Covariances):
     """S = diag(v). variances (G, D)."""
 
     variances: Float[Tensor, "g d"]
+
+    def __post_init__(self) -> None:
+        _check_variances(self.variances)
 
     def __len__(self) -> int:
         return len(self.variances)

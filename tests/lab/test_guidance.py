@@ -142,6 +142,19 @@ def test_outside_its_interval_guidance_rests_and_costs_nothing():
     torch.testing.assert_close(ends(X, T, CLASSES), extra(2.0)(X, T, CLASSES), rtol=0, atol=0)  # both ends belong to it
 
 
+def test_an_interval_holds_its_ends_however_a_grid_rounds_them():
+    """Euler's fourth of ten times is .30000000000000004 in float64: four of ten calls cost two in either precision."""
+    for x in (X[:5], X[:5].float()):
+        guided = Guided(lambda x, t, c: x, 2.0, convention="extra", null=None, interval=(0.0, 0.3))
+        assert solve(guided, x, method="euler", nfe=20, condition=CLASSES[:5]).nfe == 14
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_gap_of_a_field_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"returned shape \(5, 1\)"):
+        guidance_gap(lambda x, t, c: x[:, :1], X[None, :5], torch.tensor([0.5]), CLASSES[:5], null=None)
+
+
 # --- What there is left for guidance to do
 
 

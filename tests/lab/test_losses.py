@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from lab.conversions import GaussianSource, convert
+from lab.conversions import QUANTITIES, GaussianSource, convert
 from lab.losses import TIME_LAWS, LogitNormal, TimeLaw, Uniform, UShaped, by_time_bin, regression_losses, regression_target, time_law
 from lab.paths import CondOT, Cosine, Polynomial, VariancePreserving
 
@@ -145,7 +145,7 @@ def test_infinite_weights_and_targets_are_refused_with_the_time():
 def test_bad_arguments_are_refused_by_name():
     plain = inspect.unwrap(regression_losses)  # as it is without the shape checks of the tests
     x, t = numbers(3, 2, seed=16), torch.full((3,), 0.5)
-    with pytest.raises(ValueError, match=r"prediction \(2, 2\) and x_1 \(3, 2\) must have the same shape"):
+    with pytest.raises(ValueError, match=r"prediction \(2, 2\), x_0 \(3, 2\) and x_1 \(3, 2\) must have the same shape"):
         plain(x[:2], x_0=x, x_1=x, t=t, path=CondOT())
     with pytest.raises(ValueError, match="target='x1' is unknown; it may be velocity, data, noise, score"):
         regression_losses(x, x_0=x, x_1=x, t=t, path=CondOT(), target="x1")
@@ -153,9 +153,20 @@ def test_bad_arguments_are_refused_by_name():
         regression_losses(x, x_0=x, x_1=x, t=t, path=CondOT(), weighting="snr")
     with pytest.raises(ValueError, match="target='score' needs source=GaussianSource"):
         regression_losses(x, x_0=x, x_1=x, t=t, path=CondOT(), target="score")
-    for target in ("velocity", "score"):
+    for target in QUANTITIES:
         with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
             regression_losses(x, x_0=x, x_1=x, t=t + 1, path=CondOT(), target=target, source=GaussianSource())
+
+
+@pytest.mark.parametrize("target", QUANTITIES)
+@pytest.mark.parametrize(("x_0", "t"), [((3, 1), (3,)), ((1, 2), (3,)), ((3, 2), (3, 1)), ((3, 2), (1,)), ((3, 2), ())])
+@pytest.mark.usefixtures("unchecked")
+def test_what_would_broadcast_is_refused(target, x_0, t):
+    x = numbers(3, 2, seed=16)
+    with pytest.raises(ValueError, match=r"must have the same shape|one time per sample"):
+        regression_losses(x, x_0=torch.ones(x_0), x_1=x, t=torch.full(t, 0.5), path=CondOT(), target=target, source=GaussianSource())
+    with pytest.raises(ValueError, match=r"must have the same shape|one time per sample"):
+        regression_target(target, x_0=torch.ones(x_0), x_1=x, t=torch.full(t, 0.5), path=CondOT(), source=GaussianSource())
 
 
 LAWS = {

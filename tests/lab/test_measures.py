@@ -183,10 +183,11 @@ def test_local_errors_of_decay_are_the_taylor_remainders(method):
         "rk4": 1 - h + h**2 / 2 - h**3 / 6 + h**4 / 24,
         "ab2": 1 - 1.5 * h + 0.5 * h * math.exp(h),
     }[method]
-    rms = float(x_0.square().sum(1).mean().sqrt())
+    lengths = x_0.norm(dim=1)
     for k in range(4):
-        wanted = abs((1 - h if method == "ab2" and k == 0 else factor) - math.exp(-h)) * math.exp(-0.25 * k) * rms
-        assert abs(float(local.rmse[k]) - wanted) < 1e-9
+        rate = abs((1 - h if method == "ab2" and k == 0 else factor) - math.exp(-h)) * math.exp(-0.25 * k)
+        assert abs(float(local.rmse[k]) - rate * float(lengths.square().mean().sqrt())) < 1e-9
+        assert abs(float(local.median[k]) - rate * float(lengths.quantile(0.5))) < 1e-9
 
 
 def test_the_ladder_fits_the_order_only_where_it_is_clean():
@@ -199,6 +200,10 @@ def test_the_ladder_fits_the_order_only_where_it_is_clean():
     assert abs(euler.order - 1) < 0.2
     assert abs(heun.order - 2) < 0.2
     assert measures.fitted_order((1, 2, 4, 8), (1.0, 0.9, 0.2, 0.19), 0.0) is None  # slopes that jump
+    bent = [2.0 ** -(k + 0.15 * k * (k - 1) / 2) for k in range(4)]  # slopes 1, 1.15, 1.3
+    assert measures.fitted_order((1, 2, 4, 8), bent, 0.0) is None
+    straighter = [2.0 ** -(k + 0.09 * k * (k - 1) / 2) for k in range(4)]  # slopes 1, 1.09, 1.18
+    assert measures.fitted_order((1, 2, 4, 8), straighter, 0.0) == pytest.approx(1.09)
     assert measures.fitted_order((1, 2, 4, 8), (1.0, 0.5, 0.25, 0.125), 0.05) is None  # near the reference's own error
     assert measures.fitted_order((1, 2, 4, 8), (1.0, 0.5, 0.25, 0.125), 0.001) == pytest.approx(1)
 
@@ -251,6 +256,10 @@ def test_sliced_w2_of_a_shift_is_the_root_of_the_mean_square_projection():
     # (v.w)^2 / |v|^2 is Beta(1/2, 2): mean 1/5, variance 2 (d - 1) / (d^2 (d + 2))
     standard_error = 9 * math.sqrt(2 * 4 / (25 * 7) / 4000)
     assert abs(found - 9 / 5) < 5 * standard_error
+    drawn = [sliced_wasserstein2(x, x + shift, 50, generator=torch.Generator().manual_seed(s)) ** 2 for s in range(400)]
+    assert np.std(drawn) == pytest.approx(9 * math.sqrt(2 * 4 / (25 * 7) / 50), rel=0.15)  # the spread is that of so many directions
+    with pytest.raises(ValueError, match="projections=0"):
+        sliced_wasserstein2(x, x, 0, generator=torch.Generator())
 
 
 def test_frechet_distance_has_its_closed_forms():
@@ -331,6 +340,18 @@ def test_nearest_neighbours_by_hand_with_ties_and_far_from_the_origin():
     assert one_nn_accuracy(x + 1e9, y + 1e9) == 0.25
     many, close = normal(300, 50), normal(300, 50, seed=1)
     assert one_nn_accuracy(many + 1e7, close + 1e7) == one_nn_accuracy(many, close)
+
+
+def test_copies_tie_in_any_dimension():
+    """Eight points, drawn with repetition: copies in both samples are ties, by brute force on whole numbers."""
+    for d in (2, 64, 300):
+        points = torch.randint(-9, 9, (8, d), generator=torch.Generator().manual_seed(d)).double() / 7 + 0.1
+        x, y = (points[torch.randint(8, (50,), generator=torch.Generator().manual_seed(s))] for s in (1, 2))
+        both = torch.cat((x, y)).numpy()
+        apart = ((both[:, None] - both[None]) ** 2).sum(-1) + np.diag([np.inf] * 100)
+        inner = np.concatenate((apart[:50, :50].min(1), apart[50:, 50:].min(1)))
+        outer = np.concatenate((apart[:50, 50:].min(1), apart[50:, :50].min(1)))
+        assert one_nn_accuracy(x, y) == ((inner < outer) + 0.5 * (inner == outer)).mean()
 
 
 def test_precision_and_recall_by_hand():
@@ -453,6 +474,15 @@ def test_singular_covariances_have_a_frechet_distance_in_either_precision():
     """Rank 9 in 64 dimensions: rounding makes some eigenvalues negative."""
     x, y = normal(10, 64), normal(10, 64, seed=1)
     exact = sample_frechet_distance(x, y)
+    many = normal(100, 512)
+    assert abs(sample_frechet_distance(many, many)) < 1e-10
+    assert sample_frechet_distance(many, 2 * many) == pytest.approx(
+        float(many.mean(0).square().sum() + torch.cov(many.T).trace()), rel=1e-10
+    )  # S against 4 S: tr S
+    other = normal(60, 512, seed=2) @ torch.diag(torch.linspace(0, 1, 512, dtype=torch.float64) ** 6)
+    a, b = ((z - z.mean(0)) / math.sqrt(len(z) - 1) for z in (many, other))  # S = a^T a: the roots' singular values are those of b a^T
+    truth = (many.mean(0) - other.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(b @ a.T).sum()
+    assert sample_frechet_distance(many, other) == pytest.approx(float(truth), abs=1e-10)
     for dtype, accuracy in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
         moments = [m.to(dtype) for z in (x, y) for m in (z.mean(0), torch.cov(z.T))]
         assert frechet_distance(*moments) == pytest.approx(exact, rel=accuracy)
@@ -469,3 +499,21 @@ def test_nothing_can_be_measured_without_particles():
     for measure in (measures.measure, partial(measures.nfe_ladder, method="heun", nfes=(4,))):
         with pytest.raises(ValueError, match="x_0 holds no particle"):
             measure(decay, normal(0, 2))
+
+
+def test_a_reference_has_at_least_the_steps_asked_for_and_an_even_number_in_each_interval():
+    for intervals, steps, wanted in ((3, 64, 22), (5, 64, 14), (7, 64, 10), (16, 64, 4), (60, 64, 2)):
+        times = torch.linspace(0, 1, intervals + 1, dtype=torch.float64)
+        fine = refined(times, steps, CondOT())
+        assert len(fine) == intervals * wanted + 1  # the least even number of parts with intervals * parts >= steps
+        assert torch.equal(fine[::wanted], times)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_cannot_be_measured_is_refused():
+    for change, words in (({"method": "dopri5"}, "needs a budget"), ({"x_0": normal(5, 2).half()}, "float64")):
+        with pytest.raises(ValueError, match=words):
+            measures.measure(decay, change.pop("x_0", normal(5, 2)), **change)
+    with pytest.raises(ValueError, match="no pair"):
+        measures.transport_cost(normal(0, 2), normal(0, 2))
+    assert measures.transport_cost(torch.full((2, 4), 300.0).half(), torch.zeros(2, 4).half()) == 360_000

@@ -194,6 +194,7 @@ def test_on_the_line_the_cells_end_at_the_quantiles():
     heights = y.square() - coupling.potentials[order]
     borders = heights.diff() / (2 * y.diff())
     wanted = torch.from_numpy(norm.ppf([k / n for k in range(1, n)]))
+    assert abs(float(coupling.potentials.mean())) < 1e-9
     assert (borders - wanted).abs().max() < 0.05
     x_0 = torch.linspace(-2.5, 2.5, 1001, dtype=torch.float64)[:, None]
     ranks = torch.empty_like(order).scatter_(0, order, torch.arange(n))[coupling.choose(x_0)]
@@ -442,3 +443,12 @@ def test_on_the_line_single_numbers_are_data_too():
     assert torch.equal(line.chi_squared(50, generator=generator(1)), plane.chi_squared(50, generator=generator(1)))
     for draw in (Sinkhorn(), line):
         assert draw(x_0, data, generator=generator()).x_1.shape == (3,)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_semidiscrete_refuses_pixels_and_nan():
+    with pytest.raises(ValueError, match=r"data is torch.uint8.*data.float\(\)"):
+        Semidiscrete.fit(torch.zeros(4, 2, dtype=torch.uint8), generator=generator())
+    coupling = Semidiscrete(torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    with pytest.raises(ValueError, match="x_0 must be finite"):
+        coupling.choose(torch.full((1, 2), math.nan, dtype=torch.float64))

@@ -348,3 +348,19 @@ def test_without_particles_the_states_are_empty(method):
 def test_budgets_grids_and_states_of_the_wrong_kind_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         solve(decay, **({"x_0": points(2)} | arguments))
+
+
+@pytest.mark.parametrize("span", [(0.0, 2.0), (0.0, 0.5, 1.0), (0.3, 0.3), (-0.1, 1.0)])
+@pytest.mark.parametrize("method", ["euler", "dopri5"])
+@pytest.mark.usefixtures("unchecked")
+def test_a_span_outside_the_unit_interval_is_refused_by_its_name(method, span):
+    with pytest.raises(ValueError, match="t_span="):
+        solve(decay, points(3), method=method, nfe=4 if method == "euler" else None, t_span=span)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_arrays_are_no_tensors_and_nan_is_looked_for():
+    with pytest.raises(ValueError, match=r"x_0 is a ndarray.*torch.as_tensor"):
+        solve(decay, points(3).numpy(), method="euler", nfe=4)
+    with pytest.raises(ValueError, match="look for NaN in the velocity"):
+        solve(lambda x, t, c: x * math.nan, points(3), method="dopri5")
