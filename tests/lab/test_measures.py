@@ -511,9 +511,10 @@ def test_a_reference_has_at_least_the_steps_asked_for_and_an_even_number_in_each
 
 @pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_measured_is_refused():
-    for change, words in (({"method": "dopri5"}, "needs a budget"), ({"x_0": normal(5, 2).half()}, "float64")):
-        with pytest.raises(ValueError, match=words):
-            measures.measure(decay, change.pop("x_0", normal(5, 2)), **change)
+    with pytest.raises(ValueError, match="needs a budget"):
+        measures.measure(decay, normal(5, 2), method="dopri5")
+    with pytest.raises(ValueError, match="float64"):
+        measures.measure(decay, normal(5, 2).half())
     with pytest.raises(ValueError, match="no pair"):
         measures.transport_cost(normal(0, 2), normal(0, 2))
     assert measures.transport_cost(torch.full((2, 4), 300.0).half(), torch.zeros(2, 4).half()) == 360_000

@@ -361,6 +361,6 @@ def test_a_span_outside_the_unit_interval_is_refused_by_its_name(method, span):
 @pytest.mark.usefixtures("unchecked")
 def test_arrays_are_no_tensors_and_nan_is_looked_for():
     with pytest.raises(ValueError, match=r"x_0 is a ndarray.*torch.as_tensor"):
-        solve(decay, points(3).numpy(), method="euler", nfe=4)
+        solve(decay, points(3).numpy(), method="euler", nfe=4)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="look for NaN in the velocity"):
         solve(lambda x, t, c: x * math.nan, points(3), method="dopri5")
