@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lab.paths import CondOT, Path, flat
-from lab.reference import NEGLIGIBLE, ErrorSummary, Reference, distance, errors_against_exact
+from lab.reference import NEGLIGIBLE, ErrorSummary, Reference, along, distance, errors_against_exact
 from lab.solvers import (
     ADAPTIVE,
     FIXED_STEP,
@@ -101,7 +101,8 @@ def straightness(trajectory: Trajectory, velocity: Field, condition: Any = None)
     """How far the velocity along each trajectory departs from constant: integral of |u(x_t, t) - (x(1) - x(0))|^2 over t, (B,).
 
     0 means a straight line at constant speed. Compares couplings under one prior; a shrunken prior is straighter and worse (design section 4).
-    Units: squared data units. Trapezoidal in t over the trajectory's own times, so give it a fine one.
+    Units: squared data units. Trapezoidal in t over the trajectory's own times, so give it a fine one (on VP and VE
+    that of lab.reference.along, since the velocity grows without bound).
 
     Raises ValueError if the trajectory has fewer than three times. Source: Liu et al. 2022, eq. 6 (S(Z)).
     """
@@ -265,9 +266,9 @@ def measure(
         times = fixed_times(method, nfe, grid, path, t_span, evaluations_per_call(velocity))
         run = solve(velocity, x_0, method=method, nfe=nfe, grid=grid, condition=condition, path=path, t_span=t_span)
         exact, (error,) = errors_against_exact(velocity, x_0, [run.end], condition=condition, path=path, times=times, t_span=t_span)
-        flow = exact.trajectory
-        if not bool(torch.isfinite(flow.end).all() and torch.isfinite(run.end).all()):
+        if not bool(torch.isfinite(exact.trajectory.end).all() and torch.isfinite(run.end).all()):
             raise ValueError("velocity: its flow from x_0 is not finite; look for NaN or infinity in the field and in x_0")
+        flow = along(exact, velocity, condition=condition, path=path)
         return Measured(
             method,
             run.nfe,

@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.paths import CondOT, Path, flat
+from lab.paths import UNBOUNDED_LAST_TIME, CondOT, Path, flat
 from lab.solvers import Counted, Field, Trajectory, clock, solve
 
-REFERENCE_STEPS, MOST_STEPS = 64, 2048
+REFERENCE_STEPS, MOST_STEPS, GRADED_STEPS = 64, 2048, 256
 NEGLIGIBLE = 1e-10  # errors below this are rounding
 
 
@@ -137,6 +138,29 @@ def reference(
     integrate = exact_flow if path.last_time == 1.0 else exact_flow_in_angle
     fine, coarse = (integrate(velocity, x_0, g, condition, path) for g in (grid, grid[::2]))
     return Reference(fine, distance(fine.end, coarse.end))
+
+
+def graded(path: Path, t_span: tuple[float, float], steps: int = GRADED_STEPS) -> Float[Tensor, " k"]:
+    """Times over `t_span` for integrals along a flow of VP or VE: equal steps in the sum of t, the angle and -log sigma, each over its own range.
+
+    There u grows like 1 / sigma and |u|^2 like 1 / (1 - t): in the angle alone the last step would hold nearly all of the integral, and overstate it twelvefold.
+    """
+    first, last = min(t_span), max(t_span)
+    near = 1 - torch.logspace(0, math.log10(1 - UNBOUNDED_LAST_TIME), 4096, dtype=torch.float64)
+    t = torch.cat((torch.linspace(0, 1, 4096, dtype=torch.float64), near)).clamp(first, last).unique()
+    parts = (t, _warp(path, t), -path.sigma(t.clamp(max=path.last_time)).log())
+    way = torch.stack([(part - part[0]) / (part[-1] - part[0]) for part in parts]).sum(0)
+    grid = torch.from_numpy(np.interp(np.linspace(0, float(way[-1]), steps + 1), way.numpy(), t.numpy()))
+    grid[0], grid[-1] = first, last
+    return grid if t_span[0] < t_span[1] else grid.flip(0)
+
+
+def along(exact: Reference, velocity: Field, *, condition: Any = None, path: Path | None = None) -> Trajectory:
+    """The exact flow at times between which straightness and acceleration can be summed: the reference's own, on VP and VE those of `graded`."""
+    flow, path = exact.trajectory, path or CondOT()
+    if path.last_time == 1.0:
+        return flow
+    return exact_flow_in_angle(velocity, flow.x[0], graded(path, (float(flow.t[0]), float(flow.t[-1]))), condition, path)
 
 
 def global_error(end: Float[Tensor, "b *shape"], exact: Reference) -> ErrorSummary:

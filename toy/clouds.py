@@ -93,9 +93,9 @@ def parse_points(text: str, name: str = "the file") -> Cloud:
     if "x" in header and "y" in header:
         columns = header.index("x"), header.index("y"), header.index("class") if "class" in header else None
         unused = tuple(repr(title) for i, title in enumerate(rows[0]) if i not in columns)
-        rows, places = rows[1:], places[1:]
+        rows, places, unnamed = rows[1:], places[1:], False
     elif len(header) in (2, 3) and _number(rows[0][0]) is not None:
-        columns, unused = (0, 1, 2 if len(header) == 3 else None), ()
+        columns, unused, unnamed = (0, 1, 2 if len(header) == 3 else None), (), len(header) == 3
     else:
         raise ValueError(f"{name} has no columns x and y; its first line reads {opening[:60]!r}")
     if not LEAST_ROWS <= len(rows) <= ROW_LIMIT:
@@ -105,9 +105,16 @@ def parse_points(text: str, name: str = "the file") -> Cloud:
         pair = [_number(row[c]) if c < len(row) else None for c in columns[:2]]
         if None in pair:
             raise ValueError(f"{name}, line {line}: x and y must be finite numbers, not {delimiter.join(row)[:60]!r}")
+        if len(row) > len(header):
+            raise ValueError(f"{name}, line {line}: {len(row)} cells for {len(header)} columns")
+        label = "" if columns[2] is None else (row[columns[2]] if columns[2] < len(row) else "")
+        if columns[2] is not None and not label:
+            raise ValueError(f"{name}, line {line}: the class is missing; give every point one, or leave the column out")
         points.append(pair)
-        labels.append(row[columns[2]] if columns[2] is not None and columns[2] < len(row) else "")
+        labels.append(label)
     names = tuple(dict.fromkeys(labels))
+    if unnamed and any((number := _number(label)) is not None and number != int(number) for label in names):
+        raise ValueError(f"{name} has no header, and its third column is no class: write x,y,class or the columns' own names over it")
     if len(names) > CLASS_LIMIT:
         raise ValueError(f"{name} has {len(names)} classes; at most {CLASS_LIMIT} can be told apart")
     index = {label: c for c, label in enumerate(names)}

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from lab.solvers import ADAPTIVE
 from toy.demands import CUSTOM
 from toy.learning.options import LEARNING_CONTROLS, LearningOptions
 from toy.progress import Heartbeat, Say
@@ -57,6 +58,8 @@ class Measure:
         from toy.report import ladder_table, table
         from toy.trace import nfe_ladder, trace
 
+        if self.ladder and self.scene.solver in ADAPTIVE:
+            raise ValueError(f"--ladder needs a fixed-step solver; {self.scene.solver} chooses its own evaluations")
         with Heartbeat(_say) as stage:
             traced = trace(_scene(self.scene, self.files, stage), stage)
             stage("measuring at other budgets")
@@ -137,6 +140,8 @@ def _scene(options: Any, files: Files, stage: Say) -> Scene:
     values = {f.name: getattr(options, f.name) for f in fields(options)}
     if files.mixture and files.points:
         raise ValueError("--mixture and --points are two targets; give one of them")
+    if (files.mixture or files.points) and values["target"] not in (Scene.target, CUSTOM):
+        raise ValueError(f"--target {values['target']} and a file are two targets; give one of them")
     if files.mixture:
         from toy.mixtures import Mixture
 

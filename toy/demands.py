@@ -8,13 +8,16 @@ import torch
 from lab.mixtures import schedule
 from lab.solvers import ADAPTIVE, FIXED_STEP, nearest_nfe
 from toy.mixtures import Mixture
+from toy.packing import MOST
+from toy.sampled_pairs import pair_count
 from toy.targets import LETTERS_LIMIT, by_name, outlines
 
 CUSTOM = "custom"  # the target's name where a scene carries a mixture of its own
 CONDITIONAL = ("conditional", "conditional-mixture")  # priors that depend on the class
 FITTED = ("batch-ot", "class-batch-ot")  # couplings without a closed form of their own
 LEAST_MEMBERS, MOST_FITTED = 4, 100_000  # samples from which a covariance in the plane is taken, and for all of a prior's moments
-LEAST_FITTED_WEIGHT = 2e-4  # of a component, for 40 of the 200,000 pairs of a batch coupling, whose fit needs 13 (toy/fitted.py)
+LEAST_PAIRS = 50  # expected of a component, so that it is sure to have the 13 that the fit of a batch coupling needs (toy/fitted.py)
+LEAST_WEIGHT, MOST_MEAN, LEAST_DEVIATION, MOST_DEVIATION, MOST_CONDITION = 1e-12, 1e6, 1e-5, 1e6, 1e10
 
 
 class Unmet(NamedTuple):
@@ -59,6 +62,8 @@ def unmet(scene: Mapping[str, Any], usual: Mapping[str, Any]) -> Unmet | None:
     if (scene["target"] == CUSTOM) != (scene["mixture"] is not None):
         why = "target='custom' and a mixture go together: give both or neither"
         return Unmet("target", usual["target"], why) if scene["mixture"] is None else Unmet("mixture", None, why)
+    if scene["mixture"] is not None and (beyond := out_of_bounds(scene["mixture"])):
+        return Unmet("mixture", None, f"the mixture {beyond}")
     if not scene["letters"] or len(scene["letters"]) > LETTERS_LIMIT:
         why = f"letters={scene['letters']!r} must be 1 to {LETTERS_LIMIT} characters"
         return Unmet("letters", scene["letters"][:LETTERS_LIMIT] or usual["letters"], why)
@@ -75,22 +80,43 @@ def unmet(scene: Mapping[str, Any], usual: Mapping[str, Any]) -> Unmet | None:
         return Unmet("coupling", usual["coupling"], why)
     if scene["fit_count"] and scene["prior"] in CONDITIONAL and (few := _too_few_samples(scene)) is not None:
         return few
-    if scene["coupling"] in FITTED and scene["mixture"] is not None:
-        weights = scene["mixture"].weights
-        if (rare := weights[weights > 0].min()) < LEAST_FITTED_WEIGHT:
-            why = f"coupling={scene['coupling']!r} is fitted to sampled pairs, too few for the mixture's component of weight {float(rare):.2g}"
-            return Unmet("coupling", usual["coupling"], f"{why}: leave it out, or give it at least {LEAST_FITTED_WEIGHT:g}")
+    if scene["coupling"] in FITTED:
+        weights = target_of(scene).weights
+        least = LEAST_PAIRS / pair_count(scene["batch_size"])
+        if (rare := float(weights[weights > 0].min())) < least:
+            why = f"coupling={scene['coupling']!r} is fitted to sampled pairs, too few in batches of {scene['batch_size']} for the target's component of weight {rare:.2g}"
+            return Unmet("coupling", usual["coupling"], f"{why}: it needs a weight of {least:.2g}, or smaller batches")
     return None
 
 
-def _target(scene: Mapping[str, Any]) -> Mixture:
+def out_of_bounds(mixture: Mixture) -> str | None:
+    """What float64, the fits and an address cannot carry of a mixture that is a scene's target; None where there is nothing."""
+    if (count := len(mixture.weights)) > MOST:
+        return f"has {count} components; at most {MOST} are possible"
+    small = torch.nonzero((mixture.weights > 0) & (mixture.weights < LEAST_WEIGHT))[:, 0]
+    if len(small):
+        return f"has a component of weight {float(mixture.weights[small[0]]):.2g}; give it 0, or at least {LEAST_WEIGHT:g}"
+    if float(mixture.means.abs().max()) > MOST_MEAN:
+        return f"has a mean at {float(mixture.means.abs().max()):.2g}; at most {MOST_MEAN:g} is possible: change the unit"
+    values = torch.linalg.eigvalsh(mixture.covariances)
+    least, most = float(values.min()) ** 0.5, float(values.max()) ** 0.5
+    if least < LEAST_DEVIATION or most > MOST_DEVIATION or float((values[:, -1] / values[:, 0]).max()) > MOST_CONDITION:
+        return (
+            f"has standard deviations from {least:.2g} to {most:.2g} along its axes; they must lie in {LEAST_DEVIATION:g} to {MOST_DEVIATION:g}, "
+            f"those of one component within a factor of {MOST_CONDITION**0.5:g}"
+        )
+    return None
+
+
+def target_of(scene: Mapping[str, Any]) -> Mixture:
+    """The target, modes not moved apart."""
     return scene["mixture"] if scene["target"] == CUSTOM else by_name(scene["target"], letters=scene["letters"])
 
 
 def _one_gaussian(scene: Mapping[str, Any]) -> bool:
     if scene["prior"] in ("gaussian", "ring"):
         return scene["prior"] == "gaussian"
-    target = _target(scene)
+    target = target_of(scene)
     if scene["prior"] == "mirrored":
         return len(target.weights) == 1
     several = 1 if scene["prior"] == "conditional" else min(scene["prior_components"], len(target.weights))
@@ -98,7 +124,7 @@ def _one_gaussian(scene: Mapping[str, Any]) -> bool:
 
 
 def _too_few_samples(scene: Mapping[str, Any]) -> Unmet | None:
-    target, count = _target(scene), scene["fit_count"]
+    target, count = target_of(scene), scene["fit_count"]
     if scene["prior"] == "conditional":
         groups, label = target.class_weights, target.classes
     else:

@@ -25,6 +25,7 @@ LINE_STYLES: tuple[tuple[str, str, str], ...] = (
     ("#7c3aed", "--", "v"),
     ("#b45309", "-.", "P"),
 )
+MORE_MARKS = ("x", "*", "<", ">", "p", "h")  # with the same colours again
 EXACT = 1e-9  # errors below are rounding
 
 STYLE: Any = {  # matplotlib types its own keys
@@ -94,6 +95,7 @@ def _names(traces: Sequence[Trace], but: Sequence[str]) -> dict[Scene, str]:
 
 def _line(index: int) -> dict[str, Any]:
     colour, line, mark = LINE_STYLES[index % len(LINE_STYLES)]
+    mark = mark if index < len(LINE_STYLES) else MORE_MARKS[index % len(MORE_MARKS)]
     return {"color": colour, "linestyle": line, "marker": mark, "markersize": 4, "markerfacecolor": colour if mark == "o" else "white"}
 
 
@@ -114,10 +116,10 @@ def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]
             ax.plot([], [], color=QUIET, linewidth=0.6, label="thin, without marks: RMSE of the same")
             if exact:
                 ax.plot([], [], " ", label=f"no error at any NFE: {'; '.join(exact)}")
-            evaluations_axis(ax, ladders[0][1].nfe)
+            evaluations_axis(ax, sorted({n for _, ladder in ladders for n in ladder.nfe}))
             ax.set_title(title)
             ax.grid(axis="y", color="#dddddd", linewidth=0.5)
-            ax.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.02, -0.17), borderaxespad=0)
+            ax.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.02, -0.19), borderaxespad=0)
         axes[0][0].set_ylabel("global truncation error")
         every = [pair for _, ladders in panels for pair in ladders]
         methods = " or ".join(dict.fromkeys(ladder.method for _, ladder in every))
@@ -125,7 +127,7 @@ def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]
         words = protocol([traced for traced, _ in every], solver=False, reference_error=worst)
         _note(
             drawn,
-            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in a wrong class hold up. Order: that of the median. {words}",
+            f"Solver {methods}. Marked: median; thin: RMSE, which a few particles in another class than the exact flow's hold up. Order: that of the median. {words}",
             70 * len(panels),
         )
     return drawn

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from lab import random
+from lab.solvers import ADAPTIVE
 from toy import figures, stages
 from toy.drawn_pairs import draw_pairs
 from toy.errors import unknown
@@ -25,6 +26,7 @@ FORMATS = (".png", ".svg", ".pdf")
 SCALES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0)
 PAIRS = 64
 MOST_IN_A_ROW = 4
+MOST_STAGES = 12  # evaluations that every fixed-step solver can use exactly
 
 
 def compared(target: str) -> tuple[Scene, ...]:
@@ -76,6 +78,10 @@ def _coupling_lines(scenes: Sequence[Scene], say: Say) -> Figure:
 
 def _error(scenes: Sequence[Scene], say: Say) -> Figure:
     panels = []
+    for scene in scenes:
+        _fixed_step("error", scene)
+    if len(set(scenes)) > len({replace(s, nfe=MOST_STAGES) for s in scenes}):
+        say("note: nfe changes nothing in an error figure, which runs over it: scenes that differ in nfe alone are one curve")
     for sees in SEES:
         row = [s for s in scenes if s.sees == sees]
         if row:
@@ -89,13 +95,23 @@ def _straightness(scenes: Sequence[Scene], say: Say) -> Figure:
 
 
 def _local_error(scenes: Sequence[Scene], say: Say) -> Figure:
+    for scene in scenes:
+        _fixed_step("local-error", scene)
     return figures.local_error_and_acceleration(_traces(scenes, say))
+
+
+def _fixed_step(kind: str, scene: Scene) -> None:
+    if scene.solver in ADAPTIVE:
+        raise ValueError(f"{kind} needs a fixed-step solver; {scene.solver} chooses its own evaluations")
 
 
 def _prior_sweep(scenes: Sequence[Scene], say: Say) -> Figure:
     if len(scenes) > 1:
         raise ValueError(f"prior-sweep shows one scene under priors of many scales, not {len(scenes)}; give it one --scene")
     base = scenes[0]
+    for name in ("prior", "prior_covariance", "scale", "coupling"):
+        if getattr(base, name) != getattr(Scene(), name):
+            raise ValueError(f"prior-sweep chooses {name} itself; leave {name}={getattr(base, name)} out of --scene")
     shapes = {"full covariance": "full", "isotropic": "isotropic"}
     curves = []
     for label, shape in shapes.items():
@@ -126,7 +142,7 @@ def standard(kind: str, target: str, sees: str) -> list[Scene]:
         return [replace(s, nfe=16) for s in both]
     if kind == "shares":
         return [replace(s, path=path) for s in both for path in ("cond-ot", "vp")]
-    return both[:1] if kind == "prior-sweep" and sees != "both" else both
+    return both[:1] if kind == "prior-sweep" else both
 
 
 def draw(kind: str, out: Path, queries: Sequence[str], say: Say, *, sees: str | None = None, target: str | None = None) -> None:
@@ -135,6 +151,8 @@ def draw(kind: str, out: Path, queries: Sequence[str], say: Say, *, sees: str | 
         raise ValueError(unknown("figure", kind, KINDS))
     if sees not in (None, *SEES, "both"):
         raise ValueError(unknown("sees", sees, (*SEES, "both")))
+    if kind == "prior-sweep" and sees == "both":
+        raise ValueError("prior-sweep shows one scene: --sees position or --sees class")
     check_writable(out, FORMATS)
     scenes = []
     for query in queries:

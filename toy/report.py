@@ -3,8 +3,11 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 
+import torch
+
 from lab.measures import NO_ORDER, Ladder
 from lab.solvers import ADAPTIVE
+from toy.demands import target_of
 from toy.scene import Scene
 from toy.trace import Trace
 
@@ -21,7 +24,9 @@ def prior_label(scene: Scene) -> str:
         mean = {0.0: "origin", 1.0: "class mean"}.get(scene.prior_mean, f"{scene.prior_mean:g} × class mean")
     else:
         moved = "" if scene.prior_mean == 1 else f", means × {scene.prior_mean:g}"
-        mean = f"{scene.prior_components} Gaussians per class{moved}"
+        parts = torch.bincount(target_of(vars(scene)).classes)  # a class of fewer parts has a Gaussian for each
+        count = min(scene.prior_components, int(parts.max()))
+        mean = f"{count} {'Gaussians' if count > 1 else 'Gaussian'} per class{moved}"
     return f"{mean}, {shape}{scaled}"
 
 
@@ -104,7 +109,7 @@ def table(traced: Trace) -> str:
     """The measures of a trace for reading: one line each, with its meaning."""
     error, cost, w2 = traced.global_error, traced.transport_cost, traced.w2
     known = "" if error.resolved else ": no more can be told"
-    still = traced.path_efficiency is None
+    still, bounded = traced.path_efficiency is None, float(traced.t[-1]) == 1
     rows = [
         ("function evaluations", f"{traced.nfe}", "counted at the field"),
         (
@@ -124,7 +129,11 @@ def table(traced: Trace) -> str:
         )
     rows += [
         ("straightness", f"{traced.straightness:.4g}", "0 is straight; compares couplings, not priors"),
-        ("acceleration", f"{traced.acceleration:.4g}", "what Euler's error follows"),
+        (
+            "acceleration",
+            f"{traced.acceleration:.4g}",
+            "what Euler's error follows" + ("" if bounded else "; nearly all of it next to the end"),
+        ),
         (
             "path efficiency",
             "-" if still else f"{traced.path_efficiency:.3f}",
@@ -133,7 +142,7 @@ def table(traced: Trace) -> str:
         ("transport cost, coupling", f"{cost.coupling:.4g}", "mean squared distance of the pairs"),
         ("transport cost, flow", f"{cost.flow:.4g}", "of the exact flow's ends; cheap is not accurate"),
         ("W2 to the target", f"{w2.value:.4g}", f"floor {w2.floor:.3g}, n = {w2.n}"),
-        ("wrong class", f"{100 * traced.wrong_class:.3g} %", "particles whose exact end lies in another class"),
+        ("wrong class", f"{100 * traced.wrong_class:.3g} %", "particles that end in another class than by the exact flow"),
     ]
     shares = ((name, getattr(traced.shares, name)) for name in ("start", "coupling"))
     rows += [(f"{name} share", f"{value:.4g}", "RMSE of end points") for name, value in shares if value is not None]
@@ -153,7 +162,7 @@ def table(traced: Trace) -> str:
         ]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     lines = [f"{name:<{widths[0]}}  {value:>{widths[1]}}  {note}" for name, value, note in rows]
-    end = "" if float(traced.t[-1]) == 1 else f"; integrated to t = {float(traced.t[-1]):g}, where the velocity is still bounded"
+    end = "" if bounded else f"; integrated to t = {float(traced.t[-1]):g}, where the velocity is still bounded"
     return "\n".join([f"{describe(traced.scene)}; n = {traced.scene.count}, seed {traced.scene.seed}{end}", *lines])
 
 

@@ -166,8 +166,10 @@ class View:
             names = [n for n in given.pop("show").split(",") if n]
             notes += [f"{unknown('show', n, SHOWN)}; ignored" for n in names if n not in SHOWN]
             own["show"] = tuple(n for n in names if n in SHOWN)
+        of_b: list[str] = []
         a = _overlay(Scene(), given, notes)
-        return View(a=a, b=_overlay(a, b_given, notes), **own), notes
+        b = _overlay(a, b_given, of_b)
+        return View(a=a, b=b, **own), notes + [f"in B, {note}" for note in of_b]
 
 
 VIEW_CONTROLS: dict[str, Choice | Range] = {
@@ -203,7 +205,7 @@ def _differences(scene: Scene, base: Scene) -> dict[str, str]:
 
 
 def _parse(query: str) -> tuple[dict[str, str], list[str]]:
-    pairs = parse_qsl(query.lstrip("?"), keep_blank_values=True)
+    pairs = [(name.replace("_", "-"), text) for name, text in parse_qsl(query.lstrip("?"), keep_blank_values=True)]
     given = dict(pairs)
     notes = [f"{name} is given more than once; the last is used" for name in given if sum(name == other for other, _ in pairs) > 1]
     version = given.pop("v", str(VERSION))

@@ -44,13 +44,13 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
     called = dict(zip((tr.scene for tr in every), names([tr.scene for tr in every], ("sees",) if row_labels else ()), strict=True))
 
     def panel(traced: Trace) -> Panel:
-        wrong = f"\n{100 * traced.wrong_class:.3g} % end in a wrong class" if traced.world.target.class_count > 1 else ""
+        wrong = f"\n{100 * traced.wrong_class:.3g} % end in another class" if traced.world.target.class_count > 1 else ""
         words = f"error {number(traced.global_error.rmse)}, straightness {number(traced.straightness)}{wrong}"
         return Panel(called[traced.scene], words, lambda ax: stage(ax, traced, box))
 
     drawn = " or ".join(dict.fromkeys(str(min(TRACES, tr.scene.count)) for tr in every))
     foot = (
-        "Dashed: prior; solid: target (50 and 90 %). Dark lines lead from where the solver ends to where the exact flow ends (circles). "
+        "Dashed: prior; solid: target (50 and 90 %). Dark lines lead from where the solver ends to where the exact flow ends (circles); other classes: than there. "
         f"{drawn} particles drawn in each stage. {protocol(every)}"
     )
     return _sheet([[panel(traced) for traced in row] for row in rows], row_labels, box, foot)

@@ -158,7 +158,7 @@ def _digits() -> Mixture:
 @lru_cache(maxsize=32)
 def outlines(text: str) -> tuple[Any, ...]:
     """The glyphs of DejaVu Sans Bold that a text is drawn with, spaces left out, as matplotlib's paths. Raises ValueError, naming the sign, where there is nothing to draw."""
-    from matplotlib.font_manager import FontProperties
+    from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.textpath import TextPath
 
     glyphs = [g for g in text if not g.isspace()]
@@ -167,7 +167,9 @@ def outlines(text: str) -> tuple[Any, ...]:
     bold = FontProperties(family="DejaVu Sans", weight="bold")
     found = []
     for glyph in glyphs:
-        outline = TextPath((0, 0), glyph, size=1, prop=bold) if glyph.isprintable() else None  # matplotlib fails on signs without a glyph
+        # matplotlib fails on some signs without a glyph, and draws a box for the others
+        known = glyph.isprintable() and get_font(findfont(bold)).get_char_index(ord(glyph)) != 0
+        outline = TextPath((0, 0), glyph, size=1, prop=bold) if known else None
         if outline is None or not outline.to_polygons():
             raise ValueError(f"letters={text!r}: {glyph!r} has no outline to draw; use letters, digits or signs")
         found.append(outline)

@@ -12,7 +12,7 @@ from lab import measures, random, solvers
 from lab.distances import wasserstein2
 from lab.measures import Ladder, LocalError
 from lab.optimal_transport import squared_cost
-from lab.reference import ErrorSummary, Reference, distance, errors_against_exact, exact_flow_in_angle
+from lab.reference import ErrorSummary, Reference, along, distance, errors_against_exact, exact_flow_in_angle
 from toy.blocks import PairedField
 from toy.demands import FITTED
 from toy.drawn_pairs import draw_pairs
@@ -133,7 +133,8 @@ class Trace:
 
     def acceleration_curve(self) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
         """E |du/dt|^2 along the exact flow: times and values."""
-        return measures.acceleration_along(self.reference.trajectory, self.world.field.velocity, _told(self.world, self.condition))
+        velocity, told = self.world.field.velocity, _told(self.world, self.condition)
+        return measures.acceleration_along(along(self.reference, velocity, condition=told, path=self.world.path), velocity, told)
 
 
 def _told(made: World, condition: Int[Tensor, " n"]) -> Int[Tensor, " n"] | None:
@@ -175,11 +176,11 @@ def _trace(scene: Scene, say: Say) -> Trace:
         progress=lambda steps: say(f"following the exact flow in {steps} steps"),
     )
     say("measuring")
-    flow = exact.trajectory
+    flow = along(exact, velocity, condition=told, path=made.path)
     local = None if adaptive else measures.local_error(velocity, exact, run.t, scene.solver, condition=told, path=made.path)
     spread = float(made.target.covariance.trace().sqrt())
     fresh = distribution_error(made, shown.condition, run.end)
-    own_class, exact_class = (made.target.class_log_prob(x).argmax(1) for x in (run.end, flow.end))
+    own_class, exact_class = (made.target.class_log_prob(x).argmax(1) for x in (run.end, exact.trajectory.end))
     return Trace(
         scene=scene,
         world=made,
@@ -195,7 +196,7 @@ def _trace(scene: Scene, say: Say) -> Trace:
         straightness=float(measures.straightness(flow, velocity, told).mean()),
         acceleration=measures.acceleration(flow, velocity, told),
         path_efficiency=measures.path_efficiency(flow, spread),
-        transport_cost=TransportCost(coupling_cost(made), measures.transport_cost(flow.x[0], flow.end)),
+        transport_cost=TransportCost(coupling_cost(made), measures.transport_cost(start, exact.trajectory.end)),
         w2=fresh,
         wrong_class=float((own_class != exact_class).double().mean()),
         shares=_shares(made, shown, exact, error, fresh),

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
 from scipy.optimize import linear_sum_assignment
 
 from lab import measures
@@ -19,8 +20,8 @@ from lab.distances import (
     sliced_wasserstein2,
     wasserstein2,
 )
-from lab.paths import CondOT, VariancePreserving
-from lab.reference import errors_against_exact, global_error, reference, refined
+from lab.paths import CondOT, VarianceExploding, VariancePreserving
+from lab.reference import errors_against_exact, global_error, graded, reference, refined
 from lab.solvers import solve
 
 
@@ -518,3 +519,27 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ValueError, match="no pair"):
         measures.transport_cost(normal(0, 2), normal(0, 2))
     assert measures.transport_cost(torch.full((2, 4), 300.0).half(), torch.zeros(2, 4).half()) == 360_000
+
+
+@pytest.mark.parametrize("path", [VariancePreserving(), VarianceExploding()], ids=lambda path: path.name)
+def test_straightness_and_acceleration_where_the_velocity_grows_without_bound(path):
+    """u = d_sigma(t) (1, 1) whatever x: straightness 2 (integral of d_sigma^2 - (change of sigma)^2 / T), acceleration 2 integral of (d/dt d_sigma)^2, by scipy in -log(1 - t)."""
+    last = path.last_time
+
+    def d_sigma(t: float) -> float:
+        return float(path.d_sigma(torch.tensor(t, dtype=torch.float64)))
+
+    def integral(f) -> float:  # of f(t) from 0 to the last time
+        return quad(lambda y: f(1 - math.exp(-y)) * math.exp(-y), 0, -math.log(1 - last), limit=2000, epsrel=1e-6)[0]
+
+    def rate(t: float) -> float:
+        h = 1e-3 * (1 - t)
+        return (d_sigma(min(t + h, last)) - d_sigma(max(t - h, 0.0))) / (min(t + h, last) - max(t - h, 0.0))
+
+    change = float(path.sigma(torch.tensor(last, dtype=torch.float64)) - path.sigma(torch.zeros(1, dtype=torch.float64)))
+    found = measures.measure(lambda x, t, c: path.d_sigma(t)[:, None].expand_as(x), normal(3, 2), path=path, nfe=2, nfes=(2,))
+    assert found.straightness == pytest.approx(2 * (integral(lambda t: d_sigma(t) ** 2) - change**2 / last), rel=2e-3)
+    assert found.acceleration == pytest.approx(2 * integral(lambda t: rate(t) ** 2), rel=2e-2)
+    times = graded(path, (1.0, 0.5))
+    assert (float(times[0]), float(times[-1])) == (1.0, 0.5)
+    assert bool((times.diff() < 0).all())

@@ -401,4 +401,16 @@ FAULTS: tuple[Fault, ...] = (
         "w",
         "tests/lab/test_mixtures.py::test_equal_weights_take_turns",
     ),
+    Fault(
+        "lab/reference.py",
+        "    if path.last_time == 1.0:\n        return flow\n",
+        "    if path:\n        return flow\n",
+        "tests/lab/test_measures.py::test_straightness_and_acceleration_where_the_velocity_grows_without_bound",
+    ),
+    Fault(
+        "lab/reference.py",
+        "_warp(path, t), -path.sigma(",
+        "_warp(path, t), path.alpha(t) + 0 * path.sigma(",
+        "tests/lab/test_measures.py::test_straightness_and_acceleration_where_the_velocity_grows_without_bound",
+    ),
 )

@@ -103,7 +103,15 @@ def _normals(n: int):
         (("figure", "error", "--sees", "both", "--scene", "nfe=4"), "write sees=both into each --scene"),
         (("figure", "error", "--target", "moons", "--scene", "nfe=4"), "write target=moons into each --scene"),
         (("figure", "prior-sweep", "--scene", "nfe=4", "nfe=8"), "give it one --scene"),
-        (("figure", "prior-sweep", "--sees", "both"), "give it one --scene"),
+        (("figure", "prior-sweep", "--sees", "both"), "--sees position or --sees class"),
+        (("figure", "prior-sweep", "--scene", "prior=ring&scale=3"), "prior-sweep chooses prior itself"),
+        (("figure", "local-error", "--scene", "solver=dopri5"), "needs a fixed-step solver"),
+        (("figure", "error", "--scene", "solver=dopri5"), "needs a fixed-step solver"),
+        (("measure", "--ladder", "--solver", "dopri5"), "needs a fixed-step solver"),
+        (("measure", "--mixture", "{many}"), "has 65 components; at most 64"),
+        (("train", "--mixture", "{many}", "--iterations", "10"), "has 65 components; at most 64"),
+        (("measure", "--mixture", "{far}", "--target", "moons"), "are two targets"),
+        (("measure", "--target", "letters", "--letters", "漢"), "no outline"),
         (("figure", "error", "--scene", "prior=foo"), "prior='foo' is unknown"),
         (("measure", "--mixture", "{text}"), "text: a mixture must be"),
         (("measure", "--points", "{quote}"), "line 12"),
@@ -126,6 +134,7 @@ def test_bad_input_ends_in_one_line_and_status_2(capsys, tmp_path: Path, argumen
         "long": "x,y\n" + "1,2\n" * 100_001,
     }
     (tmp_path / "folder.png").mkdir()
+    files["many"] = json.dumps({"weights": [1 / 65] * 65, "means": [[k, 0] for k in range(65)], "covariances": [[[1, 0], [0, 1]]] * 65})
     files["quote"] = "x,y\n" + "".join(f"{i},{i}\n" for i in range(10)) + '"3,4\n'
     files["far"] = "x,y\n\n" + "".join(f"{i},{i}\n" for i in range(8)) + "1e9,0\n"
     files["wide"] = "x,y\n" + "1" * 200_000 + ",2\n"
@@ -180,6 +189,12 @@ def test_settings_that_change_nothing_are_named(capsys, tmp_path: Path):
     status, _, err = run(capsys, "figure", "straightness", "--scene", scene, "--out", str(tmp_path / "f.svg"))
     assert status == 0
     assert err.startswith("note: prior_mean=0.5")
+
+
+def test_an_error_figure_says_that_it_runs_over_nfe(capsys, tmp_path: Path):
+    status, _, err = run(capsys, "figure", "error", "--scene", "count=20", "count=20&nfe=8", "--out", str(tmp_path / "f.svg"))
+    assert status == 0
+    assert "note: nfe changes nothing" in err
 
 
 def test_a_column_that_is_not_used_is_named(capsys, tmp_path: Path):

@@ -90,6 +90,11 @@ def test_scenes_are_named_by_all_that_is_not_the_same_in_them():
         "class mean, full cov.; moons; heun on the edm grid",
     ]
     assert names([plain, plain]) == ["N(0, I)", "N(0, I)"]
+    several = Scene(prior="conditional-mixture", prior_components=8)
+    assert names([several, replace(several, target="moons")]) == [
+        "1 Gaussian per class, full cov.; ring-strips",
+        "8 Gaussians per class, full cov.; moons",
+    ]
     own = [Scene(target="custom", mixture=by_name("moons").separated(s)) for s in (1, 2)]
     assert names(own) == ["N(0, I) (1)", "N(0, I) (2)"]
 

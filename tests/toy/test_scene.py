@@ -1,6 +1,7 @@
 """Scenes and views: validation, and query strings that give the same picture back."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from toy.trace import trace
 OWN = by_name("moons")
 # Of the first n, rare-class's class of weight .01 has n / 100, rounded: 350 have the four that a covariance needs.
 RARE = Mixture([1 - 1e-6, 1e-6], [[0.0, 0.0], [1.0, 1.0]], [[[1.0, 0.0], [0.0, 1.0]]] * 2, [0, 1])
+EYES = [[[1.0, 0.0], [0.0, 1.0]]] * 2
 DIFFERENT = Scene(
     target="bimodal",
     separation=1.3,
@@ -161,6 +163,39 @@ def test_what_fits_together_is_left_alone_and_can_be_built(query):
     scene, notes = Scene.from_query(query)
     assert [note for note in notes if "letters" not in note] == []
     assert trace(replace(scene, count=64)).world.scene.target == scene.target
+
+
+@pytest.mark.parametrize(
+    ("mixture", "words"),
+    [
+        (Mixture([1 - 1e-200, 1e-200], [[0, 0], [1, 1]], EYES, [0, 1]), "weight 1e-200"),
+        (Mixture([0.5, 0.5], [[1e20, 0], [1, 1]], EYES), "mean at 1e.20"),
+        (Mixture([0.5, 0.5], [[0, 0], [1, 1]], [[[1e-300, 0], [0, 1e-300]]] * 2), "standard deviations from 1e-150"),
+        (Mixture([0.5, 0.5], [[0, 0], [1, 1]], [[[1, 1 - 1e-12], [1 - 1e-12, 1]]] * 2), "within a factor"),
+        (Mixture([1 / 65] * 65, [[k, 0] for k in range(65)], [[[1, 0], [0, 1]]] * 65), "65 components"),
+    ],
+    ids=["weight", "mean", "small", "flat", "many"],
+)
+def test_a_mixture_beyond_what_numbers_and_addresses_carry_is_no_target(mixture, words):
+    with pytest.raises(ValueError, match=words):
+        Scene(target=CUSTOM, mixture=mixture)
+    if len(mixture.weights) <= 64:
+        scene, notes = Scene.from_query(f"target=custom&mixture={pack(mixture)}")
+        assert scene == Scene()
+        assert any(re.search(words, note) for note in notes)
+
+
+def test_a_fit_needs_enough_pairs_in_batches_of_any_size():
+    rare = Mixture([1 - 3e-4, 3e-4], [[0, 0], [3, 3]], EYES)
+    assert Scene(target=CUSTOM, mixture=rare, coupling="batch-ot", batch_size=64).batch_size == 64
+    with pytest.raises(ValueError, match="batches of 1024"):
+        Scene(target=CUSTOM, mixture=rare, coupling="batch-ot", batch_size=1024)
+
+
+def test_notes_say_which_key_was_given_twice_and_which_scene_is_meant():
+    assert Scene.from_query("prior_mean=0.5&prior-mean=0.7")[1] == ["prior-mean is given more than once; the last is used"]
+    notes = View.from_query("v=1&nfe=0&b-nfe=0&b-solver=heun")[1]
+    assert [note.startswith("in B, ") for note in notes] == [False, True, True]
 
 
 def test_mixtures_are_packed_exactly_and_within_bounds():

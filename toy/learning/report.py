@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lab import measures, solvers
 from lab.losses import TimeBins, by_time_bin
-from lab.reference import distance, reference
+from lab.reference import along, distance, reference
 from lab.solvers import Field
 from toy.drawn_pairs import LabelledPairs
 from toy.fitted import FittedCoupling, fit_block_coupling
@@ -155,7 +155,7 @@ def _report(learned: Learned, trained: TrainedRound, network: int, with_grid: bo
         solver=_apart(_solved(learned.scene, made, velocity, start, told), own.trajectory.end, off),
         reference_error=own.error,
         w2=distribution_error(made, shown.condition, shown_end),
-        straightness=float(measures.straightness(own.trajectory, velocity, told).mean()),
+        straightness=float(measures.straightness(along(own, velocity, condition=told, path=path), velocity, told).mean()),
         transport_cost=drawn.transport_cost,
         flow_cost=measures.transport_cost(start, own.trajectory.end),
         estimate=None if fitted is None else fitted.estimate.field_rms,

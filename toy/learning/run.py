@@ -46,15 +46,20 @@ class Progress:
     """Says, every few seconds, how far a learner is, the mean loss of the last iterations, and how long the rest will take."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._start = say, time.perf_counter()
-        self._last, self._from = self._start, 0
+        self._say, self._last, self._from = say, time.perf_counter(), 0
+        self._first: tuple[float, int] | None = None  # when the first iteration was over: before it, pairs may have been made for long
 
     def __call__(self, learner: Learner) -> None:
         now = time.perf_counter()
+        if self._first is None:
+            self._first = now, learner.total
         if now - self._last < EVERY and not learner.done:
             return
         recent = float(learner.losses[self._from :].mean())
-        left = (now - self._start) / learner.total * (learner.budget - learner.total)
+        since, begun = self._first
+        rest = (
+            "" if learner.total == begun else f", {(now - since) / (learner.total - begun) * (learner.budget - learner.total):.0f} s left"
+        )
         round_ = f"round {learner.round}, " if learner.options.reflow else ""
-        self._say(f"{round_}iteration {learner.total} of {learner.budget}: loss {recent:.4f} in units of its own, {left:.0f} s left")
+        self._say(f"{round_}iteration {learner.total} of {learner.budget}: loss {recent:.4f} in units of its own{rest}")
         self._last, self._from = now, learner.total
