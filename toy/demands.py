@@ -17,7 +17,7 @@ CONDITIONAL = ("conditional", "conditional-mixture")  # priors that depend on th
 FITTED = ("batch-ot", "class-batch-ot")  # couplings without a closed form of their own
 LEAST_MEMBERS, MOST_FITTED = 4, 100_000  # samples from which a covariance in the plane is taken, and for all of a prior's moments
 LEAST_PAIRS = 50  # expected of a component, so that it is sure to have the 13 that the fit of a batch coupling needs (toy/fitted.py)
-LEAST_WEIGHT, MOST_MEAN, LEAST_DEVIATION, MOST_DEVIATION, MOST_CONDITION = 1e-12, 1e6, 1e-5, 1e6, 1e10
+LEAST_WEIGHT, MOST_MEAN, LEAST_DEVIATION, MOST_DEVIATION, MOST_SPAN = 1e-12, 1e6, 1e-5, 1e4, 1e5
 
 
 class Unmet(NamedTuple):
@@ -100,10 +100,10 @@ def out_of_bounds(mixture: Mixture) -> str | None:
         return f"has a mean at {float(mixture.means.abs().max()):.2g}; at most {MOST_MEAN:g} is possible: change the unit"
     values = torch.linalg.eigvalsh(mixture.covariances)
     least, most = float(values.min()) ** 0.5, float(values.max()) ** 0.5
-    if least < LEAST_DEVIATION or most > MOST_DEVIATION or float((values[:, -1] / values[:, 0]).max()) > MOST_CONDITION:
+    if least < LEAST_DEVIATION or most > MOST_DEVIATION or most > MOST_SPAN * least:
         return (
             f"has standard deviations from {least:.2g} to {most:.2g} along its axes; they must lie in {LEAST_DEVIATION:g} to {MOST_DEVIATION:g}, "
-            f"those of one component within a factor of {MOST_CONDITION**0.5:g}"
+            f"within a factor of {MOST_SPAN:g}: change the unit"
         )
     return None
 
