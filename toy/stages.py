@@ -50,7 +50,8 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
 
     drawn = " or ".join(dict.fromkeys(str(min(TRACES, tr.scene.count)) for tr in every))
     foot = (
-        "Dashed: prior; solid: target (50 and 90 %). Dark lines lead from where the solver ends to where the exact flow ends (circles); another class is another than the circle's. "
+        "Dashed: prior; solid: target (50 and 90 %). Dark lines lead from where the solver ends to where the exact flow ends (circles); "
+        "another class is another than the circle's. "
         f"{drawn} particles drawn in each stage. {protocol(every)}"
     )
     return _sheet([[panel(traced) for traced in row] for row in rows], row_labels, box, foot)
