@@ -3,6 +3,7 @@
 from tests.faults import Fault
 
 TESTS = "tests/toy/test_pictures.py"
+FITTED = "tests/toy/test_fitted.py"
 
 FAULTS: tuple[Fault, ...] = (
     Fault(
@@ -41,6 +42,18 @@ FAULTS: tuple[Fault, ...] = (
         "stream + 2 * CHANCE)",
         "stream + CHANCE)",
         f"{TESTS}::test_classes_and_components_of_floor_data_are_drawn_independently",
+    ),
+    Fault(
+        "toy/fitted.py",
+        "ENDS, END_NFE = 1000, 96",
+        "ENDS, END_NFE = 1000, 4",
+        f"{FITTED}::test_the_stated_distance_of_end_points_is_that_of_the_exact_flows_of_two_gaussians",
+    ),
+    Fault(
+        "toy/fitted.py",
+        "nfe=END_NFE, condition=told)",
+        "nfe=END_NFE, condition=None)",
+        f"{FITTED}::test_the_stated_distance_of_end_points_is_that_of_finer_flows[True]",
     ),
     Fault(
         "toy/priors.py",
