@@ -1,15 +1,32 @@
 """What several instruments ask of their arguments; what does not fit raises a ValueError that names the argument."""
 
 import operator
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def whole_number(name: str, value: object, least: int | None = None) -> int:
+def unknown(argument: str, value: object, known: Iterable[str], more: str = "") -> str:
+    """One sentence for a name that does not exist: the nearest one that does, and all of them, `more` added."""
+    names = list(known)
+    near = get_close_matches(str(value), names, n=1, cutoff=0.4)
+    return f"{argument}={value!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(names)}{more})"
+
+
+def check_name(argument: str, value: object, known: Iterable[str], more: str = "") -> None:
+    """ValueError, with the sentence of `unknown`, unless the name is one of those known."""
+    names = list(known)
+    if value not in names:
+        raise ValueError(unknown(argument, value, names, more))
+
+
+def whole_number(name: str, value: Any, least: int | None = None) -> int:
     """The value as an int: a whole number of any kind (numpy's too), neither a bool nor a float. Raises ValueError for others and below `least`."""
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool) or (least is not None and number < least):

@@ -74,9 +74,8 @@ def _check_moments(name: str, mean: Tensor, covariance: Tensor) -> None:
         )
     if not bool(torch.isfinite(mean).all() and torch.isfinite(covariance).all()):
         raise ValueError(f"mean_{name} and covariance_{name} must be finite, without NaN")
-    slack = (
-        1e-8 if covariance.dtype == torch.float64 else 1e-5
-    )  # float32 covariances of rank 100 in 512 dimensions: -7e-8 of the largest eigenvalue
+    # float32 covariances of rank 100 in 512 dimensions have eigenvalues of -7e-8 of the largest.
+    slack = 1e-8 if covariance.dtype == torch.float64 else 1e-5
     if bool((covariance - covariance.mT).abs().max() > slack * covariance.abs().max()):
         raise ValueError(f"covariance_{name} is not symmetric; give (S + S^T) / 2 if it should be")
     values = torch.linalg.eigvalsh(covariance.double())

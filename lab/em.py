@@ -105,7 +105,8 @@ def choose_components(
     """Fits each candidate to a random part of the points and scores it on the rest (`share` of them). Ties go to the smaller number."""
     order = torch.randperm(len(x), generator=generator)
     held = max(1, int(share * len(x)))
-    test, train = x[order[:held]].double(), x[order[held:]].double()
+    points = flat(x).double()
+    test, train = points[order[:held]], points[order[held:]]
     distinct = len(torch.unique(train, dim=0))
     scores = {}
     for k in sorted(candidates):

@@ -1,12 +1,12 @@
 """Times of the fixed-step solvers, as functions of a name, a number of steps and, where it matters, the path."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lab.checks import check_name
 from lab.paths import CondOT, Path
 
 GRIDS = ("uniform", "cosine", "edm", "shifted", "snr")
@@ -26,11 +26,7 @@ def time_grid(
     uniform between the span's ends, so that all paths see the same signal-to-noise ratios. edm and snr depend on `path` (CondOT if not given) and are exact in t, the
     others are scaled to the span. Backwards spans give the same times in reverse. Raises ValueError for an unknown name, a step count below 1 or a bad span.
     """
-    if name not in GRIDS:
-        near = get_close_matches(name, GRIDS, n=1)
-        raise ValueError(
-            f"grid={name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(GRIDS)}, or the times themselves)"
-        )
+    check_name("grid", name, GRIDS, more=", or the times themselves")
     if steps < 1:
         raise ValueError(f"steps={steps} must be at least 1")
     check_span(t_span)
@@ -51,9 +47,8 @@ def time_grid(
             raise ValueError(
                 f"grid='edm' has no noise levels from {EDM_SIGMA_MAX:g} to {EDM_SIGMA_MIN:g} within t_span={t_span}; use another grid"
             )
-        levels = torch.linspace(
-            0, 1, steps + ends_noisy, dtype=torch.float64
-        )  # the last step is the one to no noise, where the span goes so far
+        # Where the span goes so far, the last step is the one to no noise.
+        levels = torch.linspace(0, 1, steps + ends_noisy, dtype=torch.float64)
         t = path.time_of_ratio(1 / (1 + (high + levels * (low - high)) ** EDM_RHO))
         t = t if ends_noisy else torch.cat((t, torch.ones(1, dtype=torch.float64)))
     else:

@@ -13,14 +13,13 @@ Two conventions are in use for the same field, c = u(x, t | condition) and u = u
 
 import math
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lab.checks import one_class_each, whole_number
+from lab.checks import check_name, one_class_each, whole_number
 from lab.measures import mean_square
 from lab.paths import flat
 from lab.solvers import Field, check_velocity, clock, evaluations_per_call
@@ -51,11 +50,7 @@ class Guided:
         null: SupportsIndex | Tensor | None,
         interval: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        if convention not in OFF:
-            near = get_close_matches(convention, OFF, n=1)
-            raise ValueError(
-                f"convention={convention!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(OFF)})"
-            )
+        check_name("convention", convention, OFF)
         if not math.isfinite(weight):
             raise ValueError(f"weight={weight} must be finite")
         if not 0 <= interval[0] < interval[1] <= 1:

@@ -13,14 +13,13 @@ is not known, adds the start share of the error to every number. Source: Chen et
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lab.checks import whole_number
+from lab.checks import check_name, whole_number
 from lab.conversions import GaussianSource, singular_to_rounding
 from lab.grids import given_times
 from lab.paths import Path, flat
@@ -59,8 +58,7 @@ class Hutchinson:
 
     def __post_init__(self) -> None:
         whole_number("probes", self.probes, 1)
-        if self.law not in LAWS:
-            raise _unknown("law", self.law, LAWS)
+        check_name("law", self.law, LAWS)
 
     @property
     def kind(self) -> str:
@@ -259,8 +257,7 @@ def bits_per_dimension(
     low, high = data_range
     size = _size(shape)
     _check_levels(data_range, levels)
-    if average not in AVERAGES:
-        raise _unknown("average", average, AVERAGES)
+    check_name("average", average, AVERAGES)
     if log_prob.ndim not in (1, 2):
         raise ValueError(f"log_prob has shape {tuple(log_prob.shape)}; it must be (B,) or, for K dequantisations, (K, B)")
     draws = log_prob.reshape(-1, log_prob.shape[-1]).double()
@@ -349,8 +346,3 @@ def _size(shape: Sequence[int]) -> int:
     if size < 1:
         raise ValueError(f"shape={tuple(shape)} must be that of one sample, with at least one number")
     return size
-
-
-def _unknown(name: str, value: str, known: tuple[str, ...]) -> ValueError:
-    near = get_close_matches(value, known, n=1)
-    return ValueError(f"{name}={value!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(known)})")

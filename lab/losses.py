@@ -15,7 +15,6 @@ loss of a score is then that of the noise prediction -sigma score.
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite, pi, sinh, sqrt
 from typing import ClassVar
 
@@ -23,6 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lab.checks import check_name
 from lab.conversions import QUANTITIES, GaussianSource
 from lab.paths import Path, check_times, expand
 
@@ -213,9 +213,7 @@ TIME_LAWS: dict[str, type[TimeLaw]] = {law.name: law for law in (Uniform, LogitN
 
 def time_law(name: str) -> TimeLaw:
     """The law of that name with its default parameters: uniform, logit-normal, u-shaped. Raises ValueError with the nearest name."""
-    if name not in TIME_LAWS:
-        near = get_close_matches(name, TIME_LAWS, n=1)
-        raise ValueError(f"time law {name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(TIME_LAWS)})")
+    check_name("time_law", name, TIME_LAWS)
     return TIME_LAWS[name]()
 
 

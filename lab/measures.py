@@ -23,14 +23,13 @@ from torch import Tensor
 from lab.paths import CondOT, Path, flat
 from lab.reference import NEGLIGIBLE, ErrorSummary, Reference, along, distance, errors_against_exact
 from lab.solvers import (
-    ADAPTIVE,
-    FIXED_STEP,
     MULTISTEP,
     TABLEAUS,
     Counted,
     Field,
     Trajectory,
     adams_bashforth,
+    check_fixed_step,
     clock,
     ddim_step,
     evaluations_per_call,
@@ -257,8 +256,7 @@ def measure(
     t_span is (0, path.last_time) if not given: VP and VE end at 1 - 1e-5. The error's reference, and the ladder's, are refined until they are a tenth as wrong as
     the least error (`ErrorSummary.resolved`). Raises ValueError where the field's flow is not finite, and without any particle.
     """
-    if method in ADAPTIVE:
-        raise ValueError(f"method={method!r} chooses its own evaluations; measure needs a budget: one of {', '.join(FIXED_STEP)}")
+    check_fixed_step(method, "measure")
     if x_0.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"x_0 is {x_0.dtype}; errors are measured in float32 or, better, float64: x_0.double()")
     t_span = t_span or (0.0, 1.0 if path is None else path.last_time)

@@ -20,14 +20,13 @@ marginal velocity whose prior has mean zero and whose coupling is independent. E
 
 import math
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.checks import check_floating
+from lab.checks import check_floating, check_name
 
 UNBOUNDED_LAST_TIME = 1 - 1e-5  # Lipman et al. 2022, appendix D
 
@@ -279,9 +278,7 @@ PATHS: dict[str, type[Path]] = {p.name: p for p in (CondOT, VariancePreserving, 
 
 def by_name(name: str) -> Path:
     """The path of that name with its default parameters: cond-ot, vp, ve, cosine, polynomial. Raises ValueError with the nearest name."""
-    if name not in PATHS:
-        near = get_close_matches(name, PATHS, n=1)
-        raise ValueError(f"path={name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(PATHS)})")
+    check_name("path", name, PATHS)
     return PATHS[name]()
 
 

@@ -7,14 +7,13 @@ How to choose: at a budget of a few evaluations `heun` or `midpoint` usually bea
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lab.checks import check_floating, whole_number
+from lab.checks import check_floating, check_name, whole_number
 from lab.grids import check_span, given_times, time_grid
 from lab.paths import CondOT, Path
 from lab.tableaus import TABLEAUS, Tableau
@@ -101,10 +100,13 @@ def nearest_nfe(method: str, nfe: int, per_call: int = 1) -> tuple[int, ...]:
 
 def check_method(method: str) -> None:
     """ValueError, with the nearest name, unless the method exists."""
-    known = (*FIXED_STEP, *ADAPTIVE)
-    if method not in known:
-        near = get_close_matches(method, known, n=1)
-        raise ValueError(f"method={method!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(known)})")
+    check_name("method", method, (*FIXED_STEP, *ADAPTIVE))
+
+
+def check_fixed_step(method: str, what: str) -> None:
+    """ValueError where `what` needs a budget of evaluations and the method chooses its own."""
+    if method in ADAPTIVE:
+        raise ValueError(f"{what} needs a fixed-step solver ({', '.join(FIXED_STEP)}); {method} chooses its own evaluations")
 
 
 def solve(

@@ -20,10 +20,8 @@ ROW_LIMIT, LEAST_ROWS, CLASS_LIMIT, COMPONENT_LIMIT = 100_000, 8, 32, 64
 BOX = 6.0  # clouds that reach further than this are moved and scaled into the stage
 RMS_RADIUS = 3.5
 OUTLIER = 1000  # times the median distance from the middle
-JUDGED, LEAST_JUDGED = (
-    20_000,
-    16,
-)  # points of a class that its number of Gaussians is judged by: 100,000 take minutes; of fewer than 16 it is one
+# Points of a class that its number of Gaussians is judged by: 100,000 would take minutes; of fewer than 16 it is one.
+JUDGED, LEAST_JUDGED = 20_000, 16
 COUNT_STREAM, FIT_STREAM = 0x434E54, 0x464954
 COMPARED = 1000  # points of cloud and mixture that W2 compares
 

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from lab.solvers import ADAPTIVE
+from lab.solvers import check_fixed_step
 from toy.demands import CUSTOM
+from toy.files import check_writable
 from toy.learning.options import LEARNING_CONTROLS, LearningOptions
 from toy.progress import Heartbeat, Say
 from toy.scene import CONTROLS, Scene
@@ -58,8 +59,8 @@ class Measure:
         from toy.report import ladder_table, table
         from toy.trace import nfe_ladder, trace
 
-        if self.ladder and self.scene.solver in ADAPTIVE:
-            raise ValueError(f"--ladder needs a fixed-step solver; {self.scene.solver} chooses its own evaluations")
+        if self.ladder:
+            check_fixed_step(self.scene.solver, "--ladder")
         with Heartbeat(_say) as stage:
             traced = trace(_scene(self.scene, self.files, stage), stage)
             stage("measuring at other budgets")
@@ -127,6 +128,8 @@ class Train:
         from toy.learning.run import run
 
         options = LearningOptions(**{f.name: getattr(self.learning, f.name) for f in fields(self.learning)})
+        if self.out is not None:
+            check_writable(self.out, (".npz",))
         for line in options.idle():
             _say(f"note: {line}")
         with Heartbeat(_say) as stage:

@@ -130,16 +130,12 @@ def _too_few_samples(scene: Mapping[str, Any]) -> Unmet | None:
     else:
         groups, label = target.weights, torch.arange(len(target.weights))
 
-    def members(n: int) -> int:
-        return int(torch.bincount(label[schedule(target.weights, n)], minlength=len(groups)).min())
-
-    if members(count) >= LEAST_MEMBERS:
+    if int(torch.bincount(label[schedule(target.weights, count)], minlength=len(groups)).min()) >= LEAST_MEMBERS:
         return None
     why = f"fit_count={count} leaves a part of the target fewer than the {LEAST_MEMBERS} samples that a covariance needs"
-    if members(MOST_FITTED) < LEAST_MEMBERS:
+    longest = label[schedule(target.weights, MOST_FITTED)]  # it begins with every shorter one
+    places = [torch.nonzero(longest == g)[:, 0] for g in range(len(groups))]
+    if min(map(len, places)) < LEAST_MEMBERS:
         return Unmet("fit_count", 0, f"{why}, and so does the most, {MOST_FITTED:,}: take 0, for exact moments")
-    low, high = count, MOST_FITTED  # too few, enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if members(middle) >= LEAST_MEMBERS else (middle, high)
-    return Unmet("fit_count", high, f"{why}: take at least {high}, or 0 for exact moments")
+    least = 1 + max(int(place[LEAST_MEMBERS - 1]) for place in places)
+    return Unmet("fit_count", least, f"{why}: take at least {least}, or 0 for exact moments")

@@ -68,6 +68,11 @@ def number(value: float) -> str:
 FULL_OT = "Full OT pairs the shown points themselves: straight by construction, and no field for any other point."
 
 
+def by_construction(traced: Trace) -> str:
+    """What stands behind a number that full OT makes 0."""
+    return ", by construction" if traced.scene.coupling == "full-ot" and traced.straightness < EXACT else ""
+
+
 def protocol(traces: Sequence[Trace], *, solver: bool = True, reference_error: float | None = None) -> str:
     """What a reader needs to repeat a figure: target, solver with counted evaluations, n, seed, and the worst reference's own error (the traces' unless given)."""
     scenes = [traced.scene for traced in traces]
@@ -87,7 +92,7 @@ def _note(drawn: Figure, text: str, width: int) -> None:
     drawn.supxlabel(textwrap.fill(text, width), fontsize=7.5, color="#555555", x=0.01, ha="left")
 
 
-def _names(traces: Sequence[Trace], but: Sequence[str]) -> dict[Scene, str]:
+def scene_names(traces: Sequence[Trace], but: Sequence[str]) -> dict[Scene, str]:
     """`names` of the scenes of all panels of a figure."""
     scenes = [traced.scene for traced in traces]
     return dict(zip(scenes, names(scenes, but), strict=True))
@@ -101,7 +106,7 @@ def _line(index: int) -> dict[str, Any]:
 
 def error_against_nfe(panels: Sequence[tuple[str, Sequence[tuple[Trace, Ladder]]]]) -> Figure:
     """Global truncation error over counted evaluations, median and RMSE, one panel for each title. Scenes without error are named and not drawn."""
-    called = _names([traced for _, ladders in panels for traced, _ in ladders], ("sees", "budget"))
+    called = scene_names([traced for _, ladders in panels for traced, _ in ladders], ("sees", "budget"))
     with mpl.rc_context(STYLE):
         drawn, axes = figure(4.4 * len(panels), 4.3, 1, len(panels), sharey=True)
         for ax, (title, ladders) in zip(axes[0], panels, strict=True):
@@ -148,7 +153,7 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
         ("acceleration", lambda tr: tr.acceleration),
         ("global truncation error (RMSE)", lambda tr: tr.global_error.rmse),
     )
-    called = _names([traced for _, traces in panels for traced in traces], ("sees",))
+    called = scene_names([traced for _, traces in panels for traced in traces], ("sees",))
     with mpl.rc_context(STYLE):
         drawn, axes = figure(9.4, 0.9 + 0.27 * sum(len(p[1]) + 1.5 for p in panels), len(panels), 3, sharex="col")
         for place, (row, (title, traces)) in enumerate(zip(axes, panels, strict=True)):
@@ -159,7 +164,7 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
                 ax.hlines(y, 0, values, color="#cccccc", linewidth=1)
                 ax.plot(values, y, "o", color=INK, markersize=5, clip_on=False)
                 for traced, v, h in zip(traces, values, y, strict=True):
-                    word = f"{number(v)}{', by construction' if traced.scene.coupling == 'full-ot' else ''}"
+                    word = f"{number(v)}{by_construction(traced)}"
                     ax.annotate(word, (v, h), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
                 ax.set_yticks(y, words if i == 0 else [""] * len(words))
                 ax.set_ylim(-0.6, len(traces) - 0.4)
@@ -179,7 +184,7 @@ def straightness_and_error(panels: Sequence[tuple[str, Sequence[Trace]]]) -> Fig
 
 def local_error_and_acceleration(traces: Sequence[Trace]) -> Figure:
     """Where along t the solver errs in a single step from the exact state, and the acceleration that makes it err."""
-    called = _names(traces, ())
+    called = scene_names(traces, ())
     with mpl.rc_context(STYLE):
         drawn, axes = figure(8.8, 3.9, 1, 2)
         local_axis, acceleration_axis = axes[0]
@@ -234,7 +239,7 @@ def prior_sweep(scales: Sequence[float], curves: Sequence[tuple[str, Sequence[Tr
 def error_shares(traces: Sequence[Trace]) -> Figure:
     """Where each scene's error comes from: start, solver, coupling and estimate, in data units on one logarithmic axis. A share that does not arise has no mark."""
     kinds = ("start", "solver", "coupling", "estimate")
-    called = _names(traces, ())
+    called = scene_names(traces, ())
     with mpl.rc_context(STYLE):
         drawn, axes = figure(7.4, 1.25 + 0.34 * len(traces), 1, 1)
         ax = axes[0][0]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 def check_writable(out: Path, endings: Sequence[str]) -> None:
     """ValueError, in one sentence, unless a file of that name and one of the endings can be written; tried with an empty file beside it, which is taken away again."""
-    if out.is_dir():
-        raise ValueError(f"--out {out} is a folder; name a file in it")
     if out.suffix.lower() not in endings:
         raise ValueError(f"--out {out} must end in {', '.join(endings)}")
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"--out {out}: the folder {out.parent} does not exist")
     trial = beside(out)
     try:
+        if out.is_dir():
+            raise ValueError(f"--out {out} is a folder; name a file in it")
+        if not out.absolute().parent.is_dir():
+            raise ValueError(f"--out {out}: the folder {out.parent} does not exist")
         trial.touch()
         trial.unlink()
         if out.exists():

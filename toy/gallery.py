@@ -9,10 +9,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from lab import random
-from lab.solvers import ADAPTIVE
+from lab.checks import unknown
+from lab.solvers import check_fixed_step
 from toy import figures, stages
 from toy.drawn_pairs import draw_pairs
-from toy.errors import unknown
 from toy.files import beside, check_writable
 from toy.progress import Heartbeat, Say
 from toy.report import names
@@ -79,7 +79,7 @@ def _coupling_lines(scenes: Sequence[Scene], say: Say) -> Figure:
 def _error(scenes: Sequence[Scene], say: Say) -> Figure:
     panels = []
     for scene in scenes:
-        _fixed_step("error", scene)
+        check_fixed_step(scene.solver, "error")
     if len(set(scenes)) > len({replace(s, nfe=MOST_STAGES) for s in scenes}):
         say("note: nfe changes nothing in an error figure, which runs over it: scenes that differ in nfe alone are one curve")
     for sees in SEES:
@@ -96,13 +96,8 @@ def _straightness(scenes: Sequence[Scene], say: Say) -> Figure:
 
 def _local_error(scenes: Sequence[Scene], say: Say) -> Figure:
     for scene in scenes:
-        _fixed_step("local-error", scene)
+        check_fixed_step(scene.solver, "local-error")
     return figures.local_error_and_acceleration(_traces(scenes, say))
-
-
-def _fixed_step(kind: str, scene: Scene) -> None:
-    if scene.solver in ADAPTIVE:
-        raise ValueError(f"{kind} needs a fixed-step solver; {scene.solver} chooses its own evaluations")
 
 
 def _prior_sweep(scenes: Sequence[Scene], say: Say) -> Figure:
@@ -167,19 +162,13 @@ def draw(kind: str, out: Path, queries: Sequence[str], say: Say, *, sees: str | 
         say(f"note: {line}")
     scenes = scenes or standard(kind, target or Scene.target, sees or "position")
     with Heartbeat(say) as stage:
-        save(KINDS[kind](scenes, _Both(say, stage)), out)
+
+        def say_and_keep(line: str) -> None:
+            say(line)
+            stage(line)
+
+        save(KINDS[kind](scenes, say_and_keep), out)
     say(f"wrote {out}")
-
-
-class _Both:
-    """A line said at once, and kept as what is being done."""
-
-    def __init__(self, say: Say, stage: Say) -> None:
-        self._hear = (say, stage)
-
-    def __call__(self, line: str) -> None:
-        for hear in self._hear:
-            hear(line)
 
 
 README: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
@@ -199,10 +188,10 @@ README: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 
 def draw_all(folder: Path, say: Say) -> None:
     """Every figure of the README."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out {folder} is a file; with --all it must be a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ValueError(f"--out {folder} is a file; with --all it must be a folder") from error
     except OSError as error:
         raise ValueError(f"--out {folder} cannot be made: {error.strerror}; choose another place") from error
     for name, (kind, sees, target, queries) in README.items():

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from lab.checks import unknown
 from lab.paths import PATHS
 from lab.solvers import ADAPTIVE, FIXED_STEP
 from toy.demands import CUSTOM, MOST_FITTED, idle, unmet
-from toy.errors import unknown
 from toy.mixtures import Mixture
 from toy.packing import pack, unpack
 from toy.targets import NAMES

@@ -12,9 +12,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from toy.drawn_pairs import LabelledPairs
-from toy.figures import INK, QUIET, STYLE, number, protocol
+from toy.figures import INK, QUIET, STYLE, by_construction, number, protocol, scene_names
 from toy.mixtures import Mixture
-from toy.report import names
 from toy.trace import Trace
 
 # Okabe & Ito 2008, their black and yellow last: with few classes no class has the ghosts' ink, and none is pale. Past eight classes the colours repeat.
@@ -41,11 +40,11 @@ def trajectories(rows: Sequence[Sequence[Trace]], row_labels: Sequence[str] = ()
     """
     every = [traced for row in rows for traced in row]
     box = _box(every)
-    called = dict(zip((tr.scene for tr in every), names([tr.scene for tr in every], ("sees",) if row_labels else ()), strict=True))
+    called = scene_names(every, ("sees",) if row_labels else ())
 
     def panel(traced: Trace) -> Panel:
         wrong = f"\n{100 * traced.wrong_class:.3g} % end in another class" if traced.world.target.class_count > 1 else ""
-        words = f"error {number(traced.global_error.rmse)}, straightness {number(traced.straightness)}{wrong}"
+        words = f"error {number(traced.global_error.rmse)}, straightness {number(traced.straightness)}{by_construction(traced)}{wrong}"
         return Panel(called[traced.scene], words, lambda ax: stage(ax, traced, box))
 
     drawn = " or ".join(dict.fromkeys(str(min(TRACES, tr.scene.count)) for tr in every))
@@ -62,9 +61,7 @@ def coupling_lines(rows: Sequence[Sequence[tuple[Trace, LabelledPairs]]], row_la
     every = [traced for row in rows for traced, _ in row]
     box = _box(every)
     solver = ("solver", "budget")  # no solver has a part in pairs
-    called = dict(
-        zip((tr.scene for tr in every), names([tr.scene for tr in every], ("sees", *solver) if row_labels else solver), strict=True)
-    )
+    called = scene_names(every, ("sees", *solver) if row_labels else solver)
 
     def panel(traced: Trace, shown: LabelledPairs) -> Panel:
         cost = traced.transport_cost

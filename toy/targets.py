@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from toy.errors import unknown
+from lab.checks import unknown
 from toy.mixtures import Mixture
 
 LETTERS_LIMIT = 8

@@ -13,6 +13,7 @@ from lab.distances import wasserstein2
 from lab.measures import Ladder, LocalError
 from lab.optimal_transport import squared_cost
 from lab.reference import ErrorSummary, Reference, along, distance, errors_against_exact, exact_flow_in_angle
+from lab.solvers import Trajectory
 from toy.blocks import PairedField
 from toy.demands import FITTED
 from toy.drawn_pairs import draw_pairs
@@ -76,7 +77,8 @@ class Trace:
     """Trajectories and measures of one scene.
 
     x (K + 1, N, 2): the solver's states at its times t (K + 1,); exact: the exact flow of the same particles at the same times. x_0 (N, 2) is the prior's sample, and
-    condition (N,) each particle's class. nfe is counted at the field. `reference` is the exact flow on a fine grid, with its own error.
+    condition (N,) each particle's class. nfe is counted at the field. `reference` is the exact flow on a fine grid, with its own error;
+    `flow` the same at the times that straightness and acceleration are summed over.
     """
 
     scene: Scene
@@ -88,6 +90,7 @@ class Trace:
     condition: Int[Tensor, " n"]
     nfe: int
     reference: Reference
+    flow: Trajectory
     global_error: ErrorSummary
     local_error: LocalError | None
     straightness: float
@@ -133,8 +136,7 @@ class Trace:
 
     def acceleration_curve(self) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
         """E |du/dt|^2 along the exact flow: times and values."""
-        velocity, told = self.world.field.velocity, _told(self.world, self.condition)
-        return measures.acceleration_along(along(self.reference, velocity, condition=told, path=self.world.path), velocity, told)
+        return measures.acceleration_along(self.flow, self.world.field.velocity, _told(self.world, self.condition))
 
 
 def _told(made: World, condition: Int[Tensor, " n"]) -> Int[Tensor, " n"] | None:
@@ -191,6 +193,7 @@ def _trace(scene: Scene, say: Say) -> Trace:
         condition=shown.condition,
         nfe=run.nfe,
         reference=exact,
+        flow=flow,
         global_error=error,
         local_error=local,
         straightness=float(measures.straightness(flow, velocity, told).mean()),
@@ -220,8 +223,7 @@ def coupling_cost(made: World) -> float:
 def nfe_ladder(traced: Trace) -> Ladder:
     """The scene's global truncation error at 1 to 64 evaluations, against a reference a tenth as wrong as the least of them; adaptive solvers have none."""
     scene, made = traced.scene, traced.world
-    if scene.solver in solvers.ADAPTIVE:
-        raise ValueError(f"solver={scene.solver} chooses its own evaluations; an NFE ladder needs a fixed-step solver")
+    solvers.check_fixed_step(scene.solver, "an NFE ladder")
     with torch.no_grad():
         return measures.nfe_ladder(
             made.field.velocity,

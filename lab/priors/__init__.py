@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lab.checks import check_name
 from lab.conversions import GaussianSource
 from lab.paths import flat
-from lab.priors.base import Prior, State, check_kind, check_name, check_positive, kind_of, pack, part
+from lab.priors.base import Prior, State, check_kind, check_positive, kind_of, pack, part
 from lab.priors.class_covariances import COVARIANCES
 from lab.priors.class_gaussian import ClassGaussian
 from lab.priors.class_mixture import ClassMixture

@@ -1,7 +1,6 @@
 """What all priors share: the interface, the checks of conditions and settings, and states made of plain tensors."""
 
 from abc import ABC, abstractmethod
-from difflib import get_close_matches
 from typing import ClassVar
 
 import torch
@@ -84,12 +83,6 @@ def check_positive(name: str, value: float) -> None:
 def check_share(name: str, value: float, meaning: str) -> None:
     if not 0 <= value <= 1:
         raise ValueError(f"{name}={value} must lie in [0, 1]: {meaning}")
-
-
-def check_name(argument: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        raise ValueError(f"{argument}={name!r} is unknown{f'; did you mean {near[0]!r}?' if near else ''} (there are {', '.join(known)})")
 
 
 def pack(kind: str, numbers: dict[str, float], **tensors: Tensor) -> State:

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from lab.checks import check_name
 from lab.conversions import GaussianSource
 from lab.paths import flat
 from lab.priors.base import (
     Prior,
     State,
     check_kind,
-    check_name,
     check_positive,
     check_shape,
     check_share,

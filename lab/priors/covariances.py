@@ -17,9 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lab.conversions import singular_to_rounding
-
-EPS = torch.finfo(torch.float64).eps
+from lab.conversions import EPS, singular_to_rounding
 
 
 @dataclass(frozen=True, eq=False)

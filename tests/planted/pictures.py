@@ -27,8 +27,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "toy/trace.py",
-        "velocity, told = self.world.field.velocity, _told(self.world, self.condition)",
-        "velocity, told = self.world.field.velocity, None",
+        "self.world.field.velocity, _told(self.world, self.condition))",
+        "self.world.field.velocity)",
         f"{TESTS}::test_the_acceleration_curve_is_that_of_the_field_as_it_was_told",
     ),
     Fault(

@@ -4,9 +4,9 @@ from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any
 
+from lab.checks import unknown
 from lab.losses import TIME_LAWS
 from lab.solvers import FIXED_STEP, nearest_nfe
-from toy.errors import unknown
 from toy.scene import Choice, Range
 
 LEARNING_CONTROLS: dict[str, Choice | Range] = {
