@@ -225,7 +225,7 @@ def test_the_u_shape_favours_both_ends_and_the_logit_normal_the_middle():
 def test_time_laws_by_name_and_refusals():
     assert set(TIME_LAWS) == {"uniform", "logit-normal", "u-shaped"}
     assert all(time_law(name).name == name for name in TIME_LAWS)
-    with pytest.raises(ValueError, match="time law 'ushaped' is unknown; did you mean 'u-shaped'"):
+    with pytest.raises(ValueError, match="time_law='ushaped' is unknown; did you mean 'u-shaped'"):
         time_law("ushaped")
     for make, message in (
         (lambda: LogitNormal(std=0), "std=0"),
