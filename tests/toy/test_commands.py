@@ -23,6 +23,11 @@ def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
     return status, said.out, said.err
 
 
+def notes(err: str) -> list[str]:
+    """The lines that are notes: on a busy machine signs of life stand between them."""
+    return [line for line in err.splitlines() if line.startswith("note: ")]
+
+
 def test_measure_prints_the_traces_numbers_as_one_json_object(capsys):
     status, out, _ = run(capsys, "measure", "--prior", "conditional", "--nfe", "8", "--count", "200", "--json")
     printed = json.loads(out)
@@ -184,11 +189,11 @@ def test_a_place_that_cannot_be_written_into_is_refused_before_the_work(capsys, 
 def test_settings_that_change_nothing_are_named(capsys, tmp_path: Path):
     status, _, err = run(capsys, "measure", "--sigma-min", "0.1", "--path", "vp", "--count", "20", "--degree", "3")
     assert status == 0
-    assert [line.split("=")[0] for line in err.splitlines()] == ["note: sigma_min", "note: degree"]
+    assert [line.split("=")[0] for line in notes(err)] == ["note: sigma_min", "note: degree"]
     scene = "prior=gaussian&prior-mean=0.5&count=20"
     status, _, err = run(capsys, "figure", "straightness", "--scene", scene, "--out", str(tmp_path / "f.svg"))
     assert status == 0
-    assert err.startswith("note: prior_mean=0.5")
+    assert [line.split(" ")[1] for line in notes(err)] == ["prior_mean=0.5"]
 
 
 def test_an_error_figure_says_that_it_runs_over_nfe(capsys, tmp_path: Path):
