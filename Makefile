@@ -8,10 +8,10 @@ BIN := .venv/bin
 
 .PHONY: test run faults figures lint
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/browser
+	$(BIN)/python -m pytest -n 0 tests/browser
 
 run: .venv/installed
-	@test -e app/__main__.py || { echo "the pages are not built yet; 'python -m toy --help' shows what there is"; exit 2; }
 	$(BIN)/python -m app
 
 faults: .venv/installed

@@ -107,10 +107,11 @@ def schedule(weights: Float[Tensor, " k"], count: int) -> Int[Tensor, " n"]:
     if len(present) == 0:
         raise ValueError("weights must not all be zero")
     w = weights[present].double()
-    _, group = torch.unique((w / w.max()).float(), return_inverse=True)  # float32: thirds are thirds, however they were computed
+    # float32: thirds are thirds, however they were computed, and any language's sums of them come to the same bits (app/stage/schedule.js).
+    level, group = torch.unique((w / w.max()).float(), return_inverse=True)
     component = torch.empty(count, dtype=torch.int64)
     heap: list[tuple[float, int, Any]] = [
-        (float(w[group == g].sum()), int(g), present[group == g]) for g in range(int(group.max()) + 1)
+        (float(value) * int((group == g).sum()), g, present[group == g]) for g, value in enumerate(level)
     ]  # a leaf is its members, a branch its two sides
     heapq.heapify(heap)
     while len(heap) > 1:
@@ -123,7 +124,7 @@ def schedule(weights: Float[Tensor, " k"], count: int) -> Int[Tensor, " n"]:
             component[places] = node[torch.arange(len(places)) % len(node)]
             continue
         left, right = node
-        filled = torch.floor(torch.arange(len(places) + 1) * (left[0] / (left[0] + right[0])) + 0.5)
+        filled = torch.floor(torch.arange(len(places) + 1, dtype=torch.float64) * (left[0] / (left[0] + right[0])) + 0.5)
         first = filled.diff() > 0
         waiting += [(left, places[first]), (right, places[~first])]
     return component

@@ -18,7 +18,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("lab", "toy", "tests", "assets", "pyproject.toml")
+ROOMS = ("lab", "toy", "app", "tests", "assets", "pyproject.toml")
 
 
 @dataclass(frozen=True)

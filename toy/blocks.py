@@ -8,9 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lab import random
 from lab.optimal_transport import assign, squared_cost
 from lab.paths import Path
 from toy.mixtures import Mixture
+
+TIE, TIE_STREAM = 1e-9, 0x544945
+CRUMB = 1e-14  # joint weights below it are rounding: a component weighs 1e-12 at least (toy/demands.py)
 
 
 @dataclass(frozen=True)
@@ -67,23 +71,32 @@ def bures_wasserstein2(source: Mixture, target: Mixture) -> Float[Tensor, "j k"]
 def component_ot(source: Mixture, target: Mixture, *, per_class: bool) -> Block:
     """The optimal plan between components under the Bures-Wasserstein cost, each pair moved by its Gaussian OT map (C = S A). Closed form; not OT itself.
 
-    Per class where asked. Raises ValueError where the source has one component alone, to which no plan can be chosen. Source: Delon & Desolneux 2020.
+    Per class where asked. Where symmetry leaves several plans optimal, a fixed change of the costs by a part in 10^9 chooses one, the same in every solver. Raises ValueError
+    where the source has one component alone, to which no plan can be chosen. Source: Delon & Desolneux 2020.
     """
-    import ot
 
     if len(source.weights) == 1:
         raise ValueError("component OT needs a prior of several components; with one there is nothing to pair")
     cost = bures_wasserstein2(source, target)
+    ties = random.uniforms(0, torch.arange(cost.numel()), 1, TIE_STREAM).reshape(cost.shape)
+    cost = cost + TIE * cost.max() * ties
     if per_class:
         plan = class_plan(source, target)
         for c in range(target.class_count):
             j, k = (torch.nonzero(m.classes == c)[:, 0] for m in (source, target))
-            block = ot.emd(source.weights[j].numpy(), target.weights[k].numpy(), cost[j][:, k].contiguous().numpy())
-            plan[j[:, None], k[None, :]] = torch.from_numpy(np.asarray(block))
+            plan[j[:, None], k[None, :]] = _optimal_plan(source.weights[j], target.weights[k], cost[j][:, k])
     else:
-        plan = torch.from_numpy(np.asarray(ot.emd(source.weights.numpy(), target.weights.numpy(), cost.numpy())))
+        plan = _optimal_plan(source.weights, target.weights, cost)
     maps = gaussian_ot_map(source.covariances[:, None], target.covariances[None])
     return Block(plan, source.covariances[:, None] @ maps)
+
+
+def _optimal_plan(a: Float[Tensor, " j"], b: Float[Tensor, " k"], cost: Float[Tensor, "j k"]) -> Float[Tensor, "j k"]:
+    """Optimal transport between weights, by POT's network simplex, without the crumbs that rounding leaves."""
+    import ot
+
+    plan = torch.from_numpy(np.asarray(ot.emd(a.numpy(), b.numpy(), cost.contiguous().numpy())))
+    return plan.where(plan > CRUMB, 0.0)
 
 
 def full_ot(x_0: Float[Tensor, "n 2"], x_1: Float[Tensor, "n 2"], condition: Int[Tensor, " n"] | None = None) -> Int[Tensor, " n"]:

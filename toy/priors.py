@@ -14,6 +14,7 @@ from toy.scene import Scene
 
 RING_COMPONENTS = 32
 FIT_STREAM = 7  # the samples that moments are fitted to are never those that are shown
+TIE = 1e-9  # costs of merging (nats) closer than this are equal
 
 
 def prior_mixture(scene: Scene, target: Mixture) -> Mixture:
@@ -83,8 +84,10 @@ def reduced(mixture: Mixture, most: int) -> Mixture:
         )
         log_det = torch.linalg.slogdet(s).logabsdet
         cost = 0.5 * (pair_w * torch.linalg.slogdet(merged).logabsdet - w[:, None] * log_det[:, None] - w[None, :] * log_det[None, :])
-        cost.fill_diagonal_(torch.inf)
-        i, j = divmod(int(cost.argmin()), len(w))
+        # Of pairs that are alike by symmetry the first is merged, whatever their last bits say: the browser's twin must find the same.
+        above = torch.ones_like(cost).triu(1).bool()
+        cheap = above & (cost <= cost[above].min() + TIE)
+        i, j = divmod(int(cheap.flatten().nonzero()[0]), len(w))
         rest = torch.ones(len(w), dtype=torch.bool)
         rest[[i, j]] = False
         mean = share[i, j] * m[i] + (1 - share[i, j]) * m[j]

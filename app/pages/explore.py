@@ -1,0 +1,52 @@
+"""The Explore page: two linked stages, few controls, three numbers, one chart."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from app.pages.controls import main_controls, more_controls, wire
+from app.stage import fingerprint
+
+TITLE = "Flow Lab"
+
+
+def build(pages: Sequence[tuple[str, str]] = (("/", "Explore"),)) -> gr.Blocks:
+    """The page's blocks; `head` goes with them. pages: (address, name) of those that exist, for the header."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        gr.HTML(header(pages), elem_id="top", padding=False, apply_default_css=False)
+        with gr.Row(elem_id="lab", equal_height=False):
+            with gr.Column(elem_id="rail", scale=0, min_width=280):
+                controls = main_controls()
+                with gr.Accordion("More", open=False, elem_id="more"):
+                    controls |= more_controls()
+            with gr.Column(elem_id="main"):
+                stage = gr.HTML(
+                    html_template="",
+                    js_on_load="window.explore = FlowLab.mountExplore(element, FLOWLAB_SETUP, () => trigger('wish', {}));",
+                    elem_id="stages",
+                    padding=False,
+                    apply_default_css=False,
+                )
+        wire(controls, stage)
+    return blocks
+
+
+def head() -> str:
+    """What the page's <head> loads before anything else: the stage's style and script. The server says FLOWLAB_SETUP (GET /api/setup) before it."""
+    name = fingerprint()
+    return f'<link rel="stylesheet" href="/stage/explore.css?{name}"><script src="/stage/explore.js?{name}"></script>'
+
+
+def header(pages: Sequence[tuple[str, str]]) -> str:
+    """The header that every page carries, with links to the pages that exist, and this page's buttons."""
+    links = "".join(f'<a href="{address}"{" aria-current=page" if name == "Explore" else ""}>{name}</a>' for address, name in pages)
+    buttons = "".join(
+        f'<button type="button" id="do-{name.lower()}">{name}</button>'
+        for name in ("Undo", "Reset", "Share", "Export", "Python", "Draw", "Learn")
+    )
+    return f"""
+<header class="fl-header"><strong>Flow Lab</strong><nav aria-label="Pages">{links}</nav>
+<div class="fl-actions" role="toolbar" aria-label="This picture">{buttons}<button type="button" id="do-help" aria-label="Help">?</button></div></header>
+<div class="fl-presets" role="toolbar" aria-label="Presets"></div>
+<p class="fl-caption" id="caption"></p>
+"""

@@ -1,0 +1,69 @@
+"""The browser half of the lab: plain JavaScript files, joined in the order of the data. Scene to field, field to trajectories, trajectories to measures, measures to pixels.
+
+Every file is top-level functions in one shared scope; `source` wraps them and gives `globalThis.FlowLab`. NUMERIC files touch no page and run in any JavaScript engine: the
+parity tests run them in V8 against lab/ and toy/. DRAWING files take a canvas; EXPLORE files make the page.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+HERE = Path(__file__).parent
+NUMERIC = tuple(
+    f"{name}.js"
+    for name in (
+        *("random", "schedule", "mixtures", "paths", "priors", "transport", "blocks"),  # scene to field
+        *("field", "learned", "flows", "world"),
+        *("grids", "solvers", "reference"),  # field to trajectories
+        *("measures", "view", "settler"),  # trajectories to measures
+    )
+)
+DRAWING = tuple(
+    f"{name}.js"
+    for name in (
+        *("colours", "viewport", "words", "states", "probing", "words_of_scene"),
+        *("discs", "density", "heat", "marching", "contours", "arrows", "pairs", "traces", "ghosts", "rings", "hover", "probe", "labels"),
+        *("paint", "clock", "session", "png", "svg", "gif", "csv"),
+        *("chart_frame", "line_chart", "bar_chart", "charts"),
+    )
+)
+EXPLORE = tuple(
+    f"page/{name}.js"
+    for name in ("dom", "presets", "numbers", "chart_tabs", "handling", "exporting", "drawing", "learning", "printing", "closer", "explore")
+)
+STYLE = "page/explore.css"
+TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
+
+
+def source(files: tuple[str, ...] = NUMERIC, constants: Mapping[str, str] | None = None) -> str:
+    """The named files as one script that defines `globalThis.FlowLab`, an object of their top-level functions and constants; `constants` are texts that they find by name.
+
+    Raises ValueError where two files define one name.
+    """
+    texts = [f"const {name} = {json.dumps(text)};" for name, text in (constants or {}).items()]
+    texts += [(HERE / name).read_text(encoding="utf-8") for name in files]
+    names = [found for text in texts for found in TOP_LEVEL.findall(text)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"the stage's files define {', '.join(twice)} more than once")
+    return "globalThis.FlowLab = (() => {\n'use strict';\n" + "\n".join(texts) + f"\nreturn {{ {', '.join(names)} }};\n}})();\n"
+
+
+@lru_cache(maxsize=1)
+def explore_script() -> str:
+    """Everything that the Explore page runs; its settling worker is made of the numeric files' text."""
+    return source((*NUMERIC, *DRAWING, *EXPLORE), {"NUMERIC_SOURCE": source(NUMERIC)})
+
+
+@lru_cache(maxsize=1)
+def explore_style() -> str:
+    """The Explore page's style sheet."""
+    return (HERE / STYLE).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def fingerprint() -> str:
+    """A name for this version of script and style, so that a browser may keep them."""
+    return hashlib.sha256((explore_script() + explore_style()).encode()).hexdigest()[:12]

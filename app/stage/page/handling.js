@@ -1,0 +1,183 @@
+// What a reader does: buttons, keys, the pointer on a stage, presets and their sweeps.
+
+function listenToButtons(page) {
+  const { dom, clock } = page, on = (id, act) => { const button = document.getElementById(`do-${id}`); if (button) button.onclick = act; };
+  dom.play.onclick = () => (clock.playing ? clock.pause() : clock.play());
+  dom.time.oninput = () => clock.seek(Number(dom.time.value));
+  dom.time.onchange = () => history.replaceState(null, "", addressOf(page));
+  dom.tell.onclick = () => tellClass(page);
+  on("undo", () => undo(page));
+  on("reset", () => { remember(page); startPreset(page, PRESETS[0]); });
+  on("share", () => share(page));
+  on("export", () => openExport(page));
+  on("python", () => openPython(page));
+  on("draw", () => openDrawing(page));
+  on("learn", () => openLearning(page));
+  on("help", () => openHelp());
+}
+
+// Tells both fields each particle's class, or takes it back.
+function tellClass(page) {
+  remember(page);
+  const { view } = page.session, sees = view.a.sees === "class" && view.b.sees === "class" ? "position" : "class";
+  showView(page, { ...view, a: { ...view.a, sees }, b: { ...view.b, sees } });
+}
+
+// The button says what it does next.
+function nameTell(page) {
+  const { a, b } = page.session.view, known = a.sees === "class" && b.sees === "class";
+  page.dom.tell.textContent = known ? "Take the class back" : "Tell both fields the class";
+  page.dom.tell.hidden = page.session.sides.a.world.target.classCount < 2;
+}
+
+// Keeps the present view, so that Undo can come back to it.
+function remember(page) {
+  page.history.push(page.session.view);
+  if (page.history.length > 100) page.history.shift();
+}
+
+function undo(page) {
+  const before = page.history.pop();
+  stopSweep(page);
+  if (before) showView(page, before);
+  else tell(page, "Nothing to undo.");
+}
+
+async function share(page) {
+  const address = location.origin + addressOf(page);
+  history.replaceState(null, "", address);
+  try {
+    await navigator.clipboard.writeText(address);
+    tell(page, "The link is copied: it alone restores this picture.");
+  } catch {
+    tell(page, `This link restores the picture: ${address}`); // the browser does not let a page write to the clipboard
+  }
+}
+
+function fillPresets(page) {
+  const row = document.querySelector(".fl-presets");
+  PRESETS.forEach((preset, i) => {
+    const button = make("button", { type: "button", title: i < 8 ? `Key ${i + 1}` : "" }, preset.name);
+    button.onclick = () => { remember(page); startPreset(page, preset); };
+    row.append(button);
+  });
+}
+
+// Shows a preset, its chart and its rings, plays, and moves what it sweeps.
+async function startPreset(page, preset) {
+  const { session, clock } = page;
+  stopSweep(page);
+  page.preset = preset;
+  session.rings = Boolean(preset.rings);
+  page.chart = preset.chart || "error";
+  document.querySelectorAll(".fl-presets button").forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === preset.name)));
+  const layout = session.view.layout;
+  await showView(page, { ...presetView(preset, page.setup), layout }, { caption: preset.caption });
+  if (prefersStillness()) clock.seek(1);
+  else if (preset.sweep) startSweep(page, preset.sweep);
+  else { clock.seek(0); clock.play(); }
+}
+
+function startSweep(page, { name, side, values, every }) {
+  let i = 0;
+  page.clock.seek(1);
+  const step = () => {
+    if (i === values.length) { stopSweep(page); settleNow(page); return; }
+    const letter = side === "both" ? "both" : side.toUpperCase(), view = patched(page.session.view, name, values[i++], letter, page.session);
+    page.session.set(view, { dragging: every < 500 });
+    if (every >= 500) settleNow(page); else page.wish();
+    page.sweep = setTimeout(step, every);
+  };
+  page.sweep = setTimeout(step, 700);
+}
+
+// A sweep ends where the reader takes over.
+function stopSweep(page) {
+  clearTimeout(page.sweep);
+  page.sweep = undefined;
+}
+
+function listenToStages(page) {
+  for (const name of ["a", "b"]) {
+    const { canvas } = page.dom[name], place = (event) => {
+      const box = canvas.getBoundingClientRect(), picture = page.session.sides[name].picture;
+      const view = makeViewport(picture.box, box.width, box.height, 1);
+      return { at: toData(view, event.clientX - box.left, event.clientY - box.top), view, picture };
+    };
+    let dragging = false;
+    canvas.onpointermove = (event) => {
+      const { at, view, picture } = place(event);
+      if (dragging) { page.probe = { x: at[0], y: at[1] }; paintSoon(page); return; }
+      const flow = page.session.view.playback === "exact" ? picture.exact : picture.run, points = statesAt(flow, page.clock.time, new Float64Array(2 * flow.n));
+      const row = nearestRow(points, picture.traced, at[0], at[1], 12 / view.scale);
+      if (row !== page.hovered) { page.hovered = row; paintSoon(page); }
+    };
+    canvas.onpointerleave = () => { page.hovered = -1; paintSoon(page); };
+    canvas.onpointerdown = (event) => {
+      if (!page.session.view.show.includes("probe")) { if (event.pointerType === "touch") document.body.classList.toggle(`fl-enlarge-${name}`); return; }
+      const { at, view } = place(event), ring = page.probe || { x: 0, y: 0 };
+      if (Math.hypot(at[0] - ring.x, at[1] - ring.y) > 30 / view.scale) return; // touch is the page's own unless it begins on the probe
+      dragging = true;
+      canvas.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    };
+    canvas.ontouchstart = (event) => { if (dragging) event.preventDefault(); };
+    canvas.onpointerup = canvas.onpointercancel = () => { dragging = false; };
+  }
+}
+
+const PROBE_STEP = 0.1; // data units an arrow key moves the probe
+
+function listenToKeys(page) {
+  document.addEventListener("keydown", (event) => {
+    const { target, key } = event, { clock, session } = page;
+    const typing = target.closest?.("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, dialog, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const onControl = target.closest?.("input, button, [role=tab], a"), onStage = target.closest?.("canvas") && session.view.show.includes("probe");
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
+    const act = () => {
+      if (key === " " && !onControl) return clock.playing ? clock.pause() : clock.play();
+      if (arrow && onStage) {
+        const at = page.probe || { x: 0, y: 0 };
+        page.probe = { x: at.x + PROBE_STEP * arrow[0], y: at.y + PROBE_STEP * arrow[1] };
+        return paintSoon(page);
+      }
+      if (arrow && !onControl && arrow[0]) return clock.seek(clock.time + 0.01 * arrow[0]);
+      if (/^[1-8]$/.test(key) && PRESETS[key - 1]) { remember(page); return startPreset(page, PRESETS[key - 1]); }
+      if (key === "c" || key === "C") return tellClass(page);
+      if (key === "[" || key === "]") return stepNfe(page, key === "]" ? 1 : -1);
+      if (key === "," || key === ".") return stepState(page, key === "." ? 1 : -1);
+      return false;
+    };
+    if (act() !== false) event.preventDefault();
+  });
+}
+
+// The next or the last budget that the solver can use.
+function stepNfe(page, direction) {
+  const { session } = page, { view } = session, each = evaluationsPerStep(view.a.solver), nfe = Math.min(64, Math.max(each, view.a.nfe + direction * each));
+  remember(page);
+  session.set(patched(view, "nfe", nfe, "both", session));
+  settleNow(page);
+}
+
+// One step of A's solver on or back.
+function stepState(page, direction) {
+  const { t } = page.session.sides.a.run, k = stateBefore(t, page.clock.time + 1e-9), exact = Math.abs(t[k] - page.clock.time) < 1e-6;
+  page.clock.seek(t[Math.min(t.length - 1, Math.max(0, direction > 0 ? k + 1 : exact ? k - 1 : k))]);
+}
+
+// What Gradio's controls should show, in the order of app/pages/controls.py.
+function controlValues(page) {
+  const { a, b } = page.session.view, own = page.side === "A" ? a : b, { view } = page.session;
+  return CONTROL_ORDER.map((name) => {
+    if (name === "side") return page.side;
+    if (name === "playback" || name === "show") return view[name];
+    return SHARED_FIELDS.includes(name) ? a[name] : own[name];
+  });
+}
+
+const CONTROL_ORDER = [
+  "target", "sees", "side", "prior", "scale", "solver", "nfe", "prior_mean", "prior_covariance", "prior_components", "coupling", "batch_size", "path", "sigma_min", "degree", "grid",
+  "separation", "letters", "count", "seed", "playback", "show",
+];

@@ -1,0 +1,71 @@
+// The state of a whole picture, as toy/scene.py has it: { a: scene, b: scene, time, show, playback, layout }, and the address that holds it.
+// setup is what the server says once: { version, targets, controls, defaults, opening, boxes }.
+
+const SHOWN = ["density", "field", "contours", "pairs", "traces", "particles", "ghosts", "probe"];
+const VIEW_FIELDS = ["time", "playback", "layout"];
+const COMPONENT_BYTES = 49; // weight, mean, three numbers of the covariance as little-endian doubles, and a byte for the class (toy/packing.py)
+
+// The query string of a view: what differs in A from the defaults, in B from A (b-), and of the view itself from the opening. The server reads it back.
+function queryOf(view, setup) {
+  const query = new URLSearchParams({ v: String(setup.version) }), { opening, defaults } = setup;
+  const put = (scene, base, prefix) => {
+    for (const name of Object.keys(defaults)) {
+      const value = scene[name];
+      if (name === "mixture" ? value && !sameMixture(value, base.mixture) : value !== base[name]) {
+        query.set(prefix + name.replaceAll("_", "-"), name === "mixture" ? packMixture(value) : String(value));
+      }
+    }
+  };
+  put(view.a, defaults, "");
+  put(view.b, view.a, "b-");
+  for (const name of VIEW_FIELDS) if (view[name] !== opening[name]) query.set(name, String(view[name]));
+  if (view.show.join() !== opening.show.join()) query.set("show", view.show.join());
+  return query.toString();
+}
+
+// Whether two mixtures (or null) have all numbers in common.
+function sameMixture(one, other) {
+  return one === other || (Boolean(one && other) && ["weights", "means", "covariances", "classes"].every((name) => one[name].join() === other[name].join()));
+}
+
+// A mixture as the short text that an address carries, exact to the last bit.
+function packMixture({ weights, means, covariances, classes }) {
+  const bytes = new DataView(new ArrayBuffer(COMPONENT_BYTES * weights.length));
+  weights.forEach((w, k) => {
+    const numbers = [w, means[2 * k], means[2 * k + 1], covariances[3 * k], covariances[3 * k + 1], covariances[3 * k + 2]];
+    numbers.forEach((value, i) => bytes.setFloat64(COMPONENT_BYTES * k + 8 * i, value, true));
+    bytes.setUint8(COMPONENT_BYTES * k + 48, classes[k]);
+  });
+  const text = Array.from(new Uint8Array(bytes.buffer), (byte) => String.fromCharCode(byte)).join("");
+  return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+// A view as the server sends it, its mixtures made.
+function receivedView(view) {
+  const scene = (one) => ({ ...one, mixture: one.mixture ? makeMixture(one.mixture) : null });
+  return { ...view, a: scene(view.a), b: scene(view.b), show: [...view.show] };
+}
+
+// What settings ask of one another where a slider can break it: the scene with what can stand, and a sentence for each change that the reader did not make.
+function settledScene(scene, targets) {
+  const notes = [], out = { ...scene };
+  if (!FIXED_STEP.includes(out.solver)) {
+    notes.push(`${out.solver} chooses its own evaluations, which this page leaves to "python -m toy measure"; rk4 is shown`);
+    out.solver = "rk4";
+  }
+  const usable = usableNfe(out.solver, out.nfe);
+  if (usable !== out.nfe) {
+    notes.push(`${out.solver} takes ${evaluationsPerStep(out.solver)} evaluations a step: ${usable} of ${out.nfe} are used`);
+    out.nfe = usable;
+  }
+  if (out.coupling === "component-ot" && priorMixture(out, targetMixture(out, targets)).weights.length === 1) {
+    notes.push("component OT needs a prior of several components; this one is a single Gaussian, so the coupling is independent");
+    out.coupling = "independent";
+  }
+  return { scene: out, notes };
+}
+
+// The names of two scenes' fields that differ.
+function differences(a, b) {
+  return Object.keys(a).filter((name) => (name === "mixture" ? !sameMixture(a.mixture, b.mixture) : a[name] !== b[name]));
+}
