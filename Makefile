@@ -1,15 +1,18 @@
 # make test   install what is needed into .venv (first call only), then run the tests
-# make run    the same, then open the lab at http://127.0.0.1:7860
+# make pages  test a running server, and the page in a real browser (minutes)
+# make run    install, then open the lab at http://127.0.0.1:7860
 # make faults replay the planted faults: every one must turn its test red (minutes)
 # make figures draw assets/figures/ afresh
 # make lint   ruff and pyright
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test run faults figures lint
+.PHONY: test pages run faults figures lint
 test: .venv/installed
-	$(BIN)/python -m pytest --ignore=tests/browser
-	$(BIN)/python -m pytest -n 0 tests/browser
+	$(BIN)/python -m pytest --ignore=tests/server --ignore=tests/browser
+
+pages: .venv/installed
+	$(BIN)/python -m pytest -n 0 tests/server tests/browser
 
 run: .venv/installed
 	$(BIN)/python -m app

@@ -4,8 +4,10 @@ Each is a small ASGI middleware, so that pages, endpoints and WebSockets go thro
 order in which they must be asked.
 """
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import json
 import secrets
@@ -21,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 BODY, CLOUD_BODY = 2 * 2**20, 5 * 2**20  # bytes; the second for /api/cloud
 CLOUD = "/api/cloud"
+DISCARDED, PATIENCE = 4, 2.0  # of a body that is too large: so many times the most that is read, and seconds, are read and thrown away
 CLOSED = ("/gradio_api/info", "/gradio_api/openapi.json")  # what Gradio tells of its handlers, which no page asks for
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE = "flowlab_key"
@@ -168,6 +171,7 @@ class BodyLimit:
             if not message.get("more_body", False):
                 break
         if too_large:
+            await _discard(receive, DISCARDED * most)
             await _refuse(scope, send, 413, f"the body is larger than {most // 2**20} MB, the most that is read here")
             return
         given = False
@@ -180,6 +184,17 @@ class BodyLimit:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, replay, send)
+
+
+async def _discard(receive: Receive, most: int) -> None:
+    """Reads the rest of a body into nothing, up to `most` bytes or for two seconds: a sender that is cut off in the middle never sees why."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while most > 0:
+                message = await receive()
+                most -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
 
 
 async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:

@@ -153,10 +153,10 @@ class View:
 
     @staticmethod
     def from_query(query: str) -> tuple["View", list[str]]:
-        """The view of a query string, and one sentence for each value that was clamped or ignored. An empty string is the opening view."""
+        """The view of a query string, and one sentence for each value that was clamped or ignored. Without a version and anything of a scene it shows the opening scenes."""
         given, notes = _parse(query)
-        if not given and not query.lstrip("?").startswith("v="):
-            return View(), notes
+        versioned = any(name == "v" for name, _ in parse_qsl(query.lstrip("?"), keep_blank_values=True))
+        opening = not versioned and not given.keys() - {*VIEW_CONTROLS, "show"}
         b_given = {name.removeprefix("b-"): given.pop(name) for name in list(given) if name.startswith("b-")}
         own: dict[str, Any] = {}
         for name, control in VIEW_CONTROLS.items():
@@ -166,6 +166,8 @@ class View:
             names = [n for n in given.pop("show").split(",") if n]
             notes += [f"{unknown('show', n, SHOWN)}; ignored" for n in names if n not in SHOWN]
             own["show"] = tuple(n for n in names if n in SHOWN)
+        if opening:
+            return View(**own), notes
         of_b: list[str] = []
         a = _overlay(Scene(), given, notes)
         b = _overlay(a, b_given, of_b)

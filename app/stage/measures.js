@@ -83,7 +83,7 @@ function wrongClasses(target, ends, exactEnds) {
   return own.reduce((count, c, i) => count + (c !== exact[i] ? 1 : 0), 0);
 }
 
-// The measures of a scene from its blocks, which have times and budgets in common.
+// A learned field's error has a floor of its own, and no order. The measures of a scene from its blocks, which have times and budgets in common.
 function settle(world, blocks) {
   const { times, fineTimes, budgets } = blocks[0], n = blocks.reduce((sum, b) => sum + b.n, 0), join = (pick) => joined(blocks.map(pick));
   const total = (pick) => blocks.reduce((sum, b) => sum + pick(b), 0), K = times.length - 1, m = fineTimes.length - 1;
@@ -105,7 +105,7 @@ function settle(world, blocks) {
     pathEfficiency: still ? null : way.displacement / way.length,
     transportCost: { coupling: world.cost, flow: total((b) => b.flowCost) / n },
     wrongClass: total((b) => b.wrong) / n,
-    ladder: { points: ladder, referenceError, order: fittedOrder(ladder, referenceError) },
+    ladder: { points: ladder, referenceError, order: world.grid ? null : fittedOrder(ladder, referenceError) },
   };
 }
 

@@ -81,13 +81,15 @@ def test_a_mixture_is_flattened_row_by_row():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stage_holds_its_target_and_the_prior_to_three_standard_deviations(name: str):
+def test_a_stage_holds_its_target_its_mirror_image_and_the_prior_to_three_standard_deviations(name: str):
     target, edges = by_name(name), box(by_name(name))
     width, height = edges["right"] - edges["left"], edges["top"] - edges["bottom"]
     assert width == height
     assert all((2 * edge).is_integer() for edge in edges.values())
     reach = 3 * target.covariances.diagonal(dim1=-2, dim2=-1).sqrt()
-    low, high = (target.means - reach).amin(0), (target.means + reach).amax(0)
+    mirror = torch.tensor([-1.0, 1.0])  # the mirrored prior is shown too
+    every = torch.cat([means + d for means in (target.means, mirror * target.means) for d in (reach, -reach)])
+    low, high = every.amin(0), every.amax(0)
     inside = [
         edges["left"] <= min(low[0], -3),
         edges["bottom"] <= min(low[1], -3),
@@ -96,7 +98,7 @@ def test_a_stage_holds_its_target_and_the_prior_to_three_standard_deviations(nam
     ]
     assert all(inside)
     needed = max(float(max(high[i], 3) - min(low[i], -3)) for i in (0, 1))
-    assert width <= needed + 2  # no larger than rounding asks for
+    assert width <= 4 / 3 * needed + 2  # no larger than one Gaussian per class and rounding ask for
 
 
 def test_the_setup_holds_every_target_and_the_first_one_says_what_it_lacks():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.browser.conftest import CHROMIUM
 
-SIZE, WIDTH = {"width": 1280, "height": 860}, 800  # of the window, and of the film, in pixels
+WINDOW, WIDTH = (1280, 860), 800  # of the window, and of the film, in pixels
 STEPS, STEP_MS, HOLD_MS = 20, 90, 1800
 
 
@@ -23,7 +23,7 @@ def film(address: str, out: Path) -> None:
     lengths: list[int] = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZE, reduced_motion="reduce")
+        page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]}, reduced_motion="reduce")
         page.goto(address)
 
         def shoot(milliseconds: int) -> None:
@@ -33,7 +33,7 @@ def film(address: str, out: Path) -> None:
 
         for told in (False, True):
             page.wait_for_function(
-                "() => ['a', 'b'].every((name) => window.explore.session.sides[name].complete && window.explore.page.python[name])",
+                "() => window.explore && ['a', 'b'].every((name) => window.explore.session.sides[name].complete && window.explore.page.python[name])",
                 timeout=90_000,
             )
             for k in range(STEPS + 1):

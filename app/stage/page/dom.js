@@ -18,9 +18,10 @@ function buildStages(root) {
   const play = make("button", { type: "button", class: "fl-play", id: "play" }, "Play");
   const time = make("input", { type: "range", min: "0", max: "1", step: "0.001", value: "1", "aria-label": "Time", class: "fl-time", id: "time" });
   const timeWords = make("output", { class: "fl-time-words", for: "time" }, "t = 1.00");
+  const fewer = make("button", { type: "button", "aria-label": "Fewer evaluations" }, "−"), more = make("button", { type: "button", "aria-label": "More evaluations" }, "+"), nfeWords = make("output", {}, "");
   const chips = make("div", { class: "fl-chips", role: "group", "aria-label": "What differs between A and B" });
   const stages = make("div", { class: "fl-stages" }, a.figure, b.figure);
-  const transport = make("div", { class: "fl-transport" }, play, time, timeWords);
+  const transport = make("div", { class: "fl-transport" }, play, time, timeWords, make("div", { class: "fl-nfe", role: "group", "aria-label": "Evaluations" }, fewer, nfeWords, more));
   const tell = make("button", { type: "button", class: "fl-tell", id: "tell", title: "Key C" }, "Tell both fields the class");
   const top = make("div", { class: "fl-above" }, chips, tell);
   const numbers = make("div", { class: "fl-numbers" });
@@ -29,7 +30,7 @@ function buildStages(root) {
   const message = make("div", { class: "fl-message", role: "status", id: "message", hidden: "" });
   const below = make("div", { class: "fl-below" }, make("div", { class: "fl-measures" }, numbers), make("section", { class: "fl-charts", "aria-label": "Charts" }, chartTabs, chart));
   root.replaceChildren(top, stages, transport, message, below, status, said);
-  return { root, a, b, stages, play, time, timeWords, chips, tell, numbers, chartTabs, chart, status, said, message };
+  return { root, a, b, stages, play, time, timeWords, fewer, more, nfeWords, chips, tell, numbers, chartTabs, chart, status, said, message };
 }
 
 // One sentence to the reader, until the next or until it is closed.

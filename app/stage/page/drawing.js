@@ -35,6 +35,7 @@ function openDrawing(page) {
     return button;
   });
   const button = (name, act) => { const made = make("button", { type: "button", class: "fl-plain" }, name); made.onclick = act; return made; };
+  const primary = (name, act) => { const made = button(name, act); made.classList.add("fl-primary"); return made; };
   const use = async (body, type) => {
     says.textContent = "Gaussians are being fitted …";
     try {
@@ -50,7 +51,7 @@ function openDrawing(page) {
   const dialog = openDialog(
     "Draw a target", make("div", { class: "fl-swatches" }, ...colours), canvas,
     make("div", { class: "fl-actions" }, button("Undo a stroke", () => { strokes.pop(); redraw(); }), button("Clear", () => { strokes.length = 0; redraw(); }),
-      button("Use it", () => use(JSON.stringify({ points: dots().map(({ x, y }) => [x, y]), classes: dots().map(({ c }) => c) }), "application/json"))),
+      primary("Use it", () => use(JSON.stringify({ points: dots().map(({ x, y }) => [x, y]), classes: dots().map(({ c }) => c) }), "application/json"))),
     make("label", { class: "fl-file" }, "or load a CSV file (x, y, and perhaps class): ", file), says,
   );
   redraw();

@@ -98,6 +98,8 @@ function plainValue(value) {
   return value;
 }
 
+const LINKED_CAPTION = "The same particles on both sides. Dark lines: where the solver missed the exact flow.";
+
 // The opening view, or that of the address, which the server reads and clamps.
 async function openFromAddress(page) {
   const { session, clock } = page, later = fetchLaterTargets(page), query = location.search.slice(1).replace(/(^|&)view=lecture/, "$1layout=lecture");
@@ -112,7 +114,7 @@ async function openFromAddress(page) {
       await later;
       const { view, notes, boxes } = await askServer(`view?${query}`);
       session.boxes = boxes;
-      await showView(page, receivedView(view), { notes, caption: "" });
+      await showView(page, receivedView(view), { notes, caption: LINKED_CAPTION });
     } catch (error) {
       tell(page, error.message);
     }

@@ -5,6 +5,8 @@ function listenToButtons(page) {
   dom.play.onclick = () => (clock.playing ? clock.pause() : clock.play());
   dom.time.oninput = () => clock.seek(Number(dom.time.value));
   dom.time.onchange = () => history.replaceState(null, "", addressOf(page));
+  dom.fewer.onclick = () => stepNfe(page, -1);
+  dom.more.onclick = () => stepNfe(page, 1);
   dom.tell.onclick = () => tellClass(page);
   on("undo", () => undo(page));
   on("reset", () => { remember(page); startPreset(page, PRESETS[0]); });

@@ -2,6 +2,7 @@
 
 const DEFINITIONS = {
   error: "Solver error (global truncation error): from the solver's end to the exact end of the same particle, root mean square; the reference is off by at most ",
+  whole: "Solver and model together: from the end of the solver on the learned field to the exact end of the same particle, root mean square; the reference is off by at most ",
   wrong: "Particles whose end lies in another class than their exact end.",
   bending: "Bending (straightness): how far velocity departs from constant along the exact flow; 0 is straight. Compares couplings, not priors.",
   alone: "Prior alone: distance (W2) of the prior's own sample, no step taken, to fresh data; at the floor it cannot be told from them.",
@@ -33,7 +34,7 @@ function showMeasures(page) {
   );
   const more = [make("dt", {}, "B/A"), make("dd", {}, ratio)];
   const cards = [
-    card("Solver error", DEFINITIONS.error + readable(floor), readable(ma.globalError.rmse), readable(mb.globalError.rmse), more),
+    card(a.world.grid || b.world.grid ? "Error of all" : "Solver error", a.world.grid || b.world.grid ? DEFINITIONS.whole : DEFINITIONS.error + readable(floor), readable(ma.globalError.rmse), readable(mb.globalError.rmse), more),
     card("Wrong class", DEFINITIONS.wrong, classes > 1 ? share(ma.wrongClass) : "–", classes > 1 ? share(mb.wrongClass) : "–", []),
     card("Bending", DEFINITIONS.bending, readable(ma.straightness), readable(mb.straightness), []),
     card("Prior alone", DEFINITIONS.alone, proofA ? readable(proofA.prior_alone.value) : "…", proofB ? readable(proofB.prior_alone.value) : "…", [
@@ -74,13 +75,15 @@ function moreNumbers(page, ma, mb, open) {
 function showStatus(page, ma, mb) {
   const { a, b } = page.session.sides, nfe = a.run.nfe === b.run.nfe ? `${a.run.nfe}` : `${a.run.nfe} and ${b.run.nfe}`;
   const counted = `n = ${Math.min(ma.n, mb.n).toLocaleString("en")}${ma.n < a.scene.count ? ` of ${a.scene.count.toLocaleString("en")} while you drag` : ""}, seed ${a.scene.seed}, ${nfe} evaluations counted`;
+  const drawn = Math.min(a.run.n, b.run.n), fewer = drawn < a.scene.count ? `, ${drawn.toLocaleString("en")} drawn` : "";
   const proof = ["a", "b"].map((name) => page.python[name]);
   let agreed = "";
-  if (proof.every(Boolean) && a.complete && b.complete) {
+  if (proof.every(Boolean) && a.complete && b.complete && !a.world.grid && !b.world.grid) {
     const off = Math.max(...["a", "b"].map((name) => Math.abs(page.python[name].global_error.rmse - page.session.sides[name].measured.globalError.rmse)));
     agreed = `; Python's float64 numbers differ by ${shortNumber(off) === "0" ? "less than 1e-9" : shortNumber(off)}`;
   }
-  page.dom.status.textContent = `${counted}; reference off by at most ${readable(Math.max(ma.globalError.referenceError, mb.globalError.referenceError))}${agreed}`;
+  page.dom.nfeWords.textContent = `NFE ${page.session.view.a.nfe}`;
+  page.dom.status.textContent = `${counted}${fewer}; reference off by at most ${readable(Math.max(ma.globalError.referenceError, mb.globalError.referenceError))}${agreed}`;
 }
 
 // What the canvases say in words.

@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from tests.app.conftest import Lab
+from tests.server.conftest import Lab
 
 POSTS = ("/api/verify", "/api/fit", "/api/pairing", "/api/letters", "/api/cloud", "/api/figure", "/api/learn")
 GETS = ("/api/setup", "/api/view", "/api/python")

@@ -14,8 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.app.conftest import Lab, eventually
 from tests.faults import ROOT
+from tests.server.conftest import Lab, eventually
 from toy.scene import Scene, View
 from toy.trace import trace
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from app.endpoints import trainings
-from tests.app.conftest import Lab, eventually
+from tests.server.conftest import Lab, eventually
 
 SMALL = {"iterations": 100, "train_batch": 64, "width": 16, "depth": 2}
 LONG = SMALL | {"iterations": 20_000, "width": 256, "depth": 5, "train_batch": 1024}
