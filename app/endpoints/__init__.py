@@ -41,7 +41,7 @@ class Services:
 
     def __init__(self) -> None:
         self.quick = Lane("quick", workers=1, queue=32, seconds=30, niceness=0)
-        self.heavy = Lane("heavy", workers=2, queue=8, seconds=120, niceness=15)  # what a page draws meanwhile comes first
+        self.heavy = Lane("heavy", workers=2, queue=8, seconds=120, niceness=10)  # what a page draws meanwhile comes first
         self.trainings = Trainings()
         self.setup = Setup(self.quick)
 

@@ -17,7 +17,7 @@ ALONE = 20.0  # seconds without a listener after which a training ends: its tab 
 AWAY = 3.0  # seconds without one after which it makes room for another visitor's; a browser that lost its connection is back before
 LONGEST, LONGEST_PAUSED = 15 * 60.0, 30 * 60.0  # seconds in all, and without an iteration
 KEPT_AFTER = 120.0  # seconds that an ended training's snapshots stay for a page that still listens
-NICENESS = 15  # below pages and verification
+NICENESS = 12  # below pages and verification
 LAST = frozenset({"end", "failed", "lost"})  # events after which nothing comes
 
 log = logging.getLogger(__name__)

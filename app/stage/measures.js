@@ -136,10 +136,10 @@ function sceneTimes(world, nfe) {
   return timeGrid(world.scene.grid, nfe / evaluationsPerStep(world.scene.solver), world.path, world.lastTime);
 }
 
-// The solver's run of a scene for these particles (from row `first` of the world's own). `into`: a run whose memory may be used again.
-function sceneRun(world, particles, { first = 0, into = null } = {}) {
+// The solver's run of a scene for these particles (from row `first` of the world's own).
+function sceneRun(world, particles, { first = 0 } = {}) {
   const { scene, path } = world;
-  return solveRun(flowOf(world, particles.condition, first), path, startOf(world, particles.x0), sceneTimes(world, scene.nfe), scene.solver, into);
+  return solveRun(flowOf(world, particles.condition, first), path, startOf(world, particles.x0), sceneTimes(world, scene.nfe), scene.solver);
 }
 
 // Rows first to end - 1 of particles, as views.

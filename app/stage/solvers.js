@@ -77,10 +77,10 @@ function solverStep(method, flow, path, x, t, later, memory, out) {
   }
 }
 
-// A run of `method` over `times` (K + 1) from x0 (2n): { n, t, x: Float64Array((K + 1) 2n), nfe, method }. `into` is a run whose memory may be used again.
-function solveRun(flow, path, x0, times, method, into = null) {
+// A run of `method` over `times` (K + 1) from x0 (2n): { n, t, x: Float64Array((K + 1) 2n), nfe, method }.
+function solveRun(flow, path, x0, times, method) {
   const length = x0.length, size = times.length * length, memory = {}, before = flow.nfe;
-  const x = into && into.x.length === size ? into.x : new Float64Array(size);
+  const x = new Float64Array(size);
   x.set(x0);
   for (let k = 0; k + 1 < times.length; k++) {
     const state = x.subarray(k * length, (k + 1) * length), next = x.subarray((k + 1) * length, (k + 2) * length);

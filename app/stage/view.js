@@ -1,7 +1,6 @@
 // The state of a whole picture, as toy/scene.py has it: { a: scene, b: scene, time, show, playback, layout }, and the address that holds it.
 // setup is what the server says once: { version, targets, controls, defaults, opening, boxes }.
 
-const SHOWN = ["density", "field", "contours", "pairs", "traces", "particles", "ghosts", "probe"];
 const VIEW_FIELDS = ["time", "playback", "layout"];
 const COMPONENT_BYTES = 49; // weight, mean, three numbers of the covariance as little-endian doubles, and a byte for the class (toy/packing.py)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from PIL import Image
 
 from tests.browser.conftest import CHROMIUM
+from toy.stages import CLASS_COLOURS
 
 WINDOW, WIDTH = (1280, 860), 800  # of the window, and of the film, in pixels
+ACCENT, GRADIOS_BLUE = "#b3261e", "#3b82f6"
 STEPS, STEP_MS, HOLD_MS = 20, 90, 1800
 
 
@@ -44,9 +46,21 @@ def film(address: str, out: Path) -> None:
                 page.get_by_role("button", name="Tell both fields the class").click()
                 page.wait_for_timeout(300)
         browser.close()
-    palette = frames[STEPS].quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    drawn = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    drawn = [frame.quantize(palette=_palette(), dither=Image.Dither.NONE) for frame in frames]
     drawn[0].save(out, save_all=True, append_images=drawn[1:], duration=lengths, loop=0, optimize=True)
+
+
+def _palette() -> Image.Image:
+    """The page's own colours, each in steps to paper and to ink: a median cut gives most of its colours to greys, and loses classes."""
+    own = [*CLASS_COLOURS[:-1], ACCENT, GRADIOS_BLUE]
+    colours = [tuple(round(255 * k / 39) for _ in range(3)) for k in range(40)]
+    for name in own:
+        rgb = [int(name[i : i + 2], 16) for i in (1, 3, 5)]
+        colours += [tuple(round(c + (255 - c) * k / 15) for c in rgb) for k in range(15)]
+        colours += [tuple(round(c * k / 8) for c in rgb) for k in range(1, 8)]
+    image = Image.new("P", (1, 1))
+    image.putpalette([part for colour in colours[:256] for part in colour])
+    return image
 
 
 if __name__ == "__main__":

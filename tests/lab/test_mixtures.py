@@ -144,8 +144,11 @@ def test_em_stops_when_a_step_gains_less_than_the_tolerance():
 
 
 def test_equal_weights_take_turns():
-    thirds = [schedule(torch.tensor([w, 0.3, 0.4], dtype=torch.float64), 100) for w in (0.1 + 0.2, 0.3)]  # .30000000000000004 and .3
-    assert torch.equal(*thirds)
+    equal, *nearly = ([0.3, 0.3, 0.4], [0.1 + 0.2, 0.3, 0.4], [0.3, 0.1 + 0.2, 0.4])  # .1 + .2 is .30000000000000004
+    for weights in nearly:
+        assert torch.equal(
+            schedule(torch.tensor(weights, dtype=torch.float64), 100), schedule(torch.tensor(equal, dtype=torch.float64), 100)
+        )
     assert schedule(torch.full((3,), 1 / 3, dtype=torch.float64), 7).tolist() == [0, 1, 2, 0, 1, 2, 0]
 
 

@@ -9,8 +9,8 @@ const MEASURE_AFTER = 15; // ms without a move until both are measured
 function mountExplore(element, setup, wish) {
   const dom = buildStages(element), clockNow = { now: () => performance.now(), request: requestAnimationFrame.bind(window), cancel: cancelAnimationFrame.bind(window) };
   const page = {
-    dom, setup, wish, side: "B", probe: null, hovered: -1, chart: "error", history: [], dirty: true, frameAsked: false, measuredAt: 0, next: "a", fade: 1, moving: false,
-    exactProof: null, python: { a: null, b: null }, preset: null,
+    dom, setup, wish, side: "B", probe: null, hovered: -1, chart: "error", history: [], frameAsked: false, next: "a", fade: 1, moving: false,
+    python: { a: null, b: null },
   };
   page.session = makeSession(setup, { post: (message) => page.workers[message.side].postMessage(message), ask: askServer, changed: (what) => whenChanged(page, what) });
   startSettlers(page);
@@ -107,7 +107,6 @@ async function openFromAddress(page) {
   session.measure();
   showDifferences(page);
   verifySoon(page);
-  page.preset = PRESETS[0];
   showCaption(page, PRESETS[0].caption);
   if (query) {
     try {
@@ -145,6 +144,11 @@ function moveControl(page, name, value) {
   if (name === "side") {
     page.side = value;
     page.wish();
+    return;
+  }
+  if (name === "target" && value === "custom" && !session.custom && !view.a.mixture) { // there is none yet: it has to be drawn
+    page.wish();
+    openDrawing(page);
     return;
   }
   if (page.resting === undefined) remember(page);

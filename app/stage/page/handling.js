@@ -69,7 +69,6 @@ function fillPresets(page) {
 async function startPreset(page, preset) {
   const { session, clock } = page;
   stopSweep(page);
-  page.preset = preset;
   session.rings = Boolean(preset.rings);
   page.chart = preset.chart || "error";
   document.querySelectorAll(".fl-presets button").forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === preset.name)));
