@@ -66,7 +66,7 @@ FAULTS: tuple[Fault, ...] = (
     parity("mixtures.js", "best = 0;\n    for (let c = 1", "best = 0;\n    for (let c = 2"),
     parity("paths.js", "Math.sqrt(-Math.expm1(-integral(t)))", "Math.sqrt(1 - Math.exp(-0.5 * integral(t)))"),
     parity("paths.js", "VE_SIGMA_MAX = 50", "VE_SIGMA_MAX = 49"),
-    parity("paths.js", "1 - (1 - least) * t", "1 - t"),
+    parity("paths.js", "1 - (1 - least) * t", "1 - t", 5),
     parity("priors.js", "i % 2 ? m : -m", "m"),
     parity("priors.js", "members[Math.floor(i / 3)] - 1", "members[Math.floor(i / 3)]"),
     parity("priors.js", "2 / (1 + 2 / 64)", "2"),
