@@ -184,7 +184,7 @@ def test_a_closer_look_loads_plotly_when_it_is_wanted(opened):
 def test_a_target_of_ones_own_has_to_be_drawn_first(opened):
     page = opened()
     page.settle()
-    page.page.get_by_role("radio", name="Your own").check(force=True)
+    page.page.locator("#control-target label", has_text="Your own").click()
     page.page.get_by_role("dialog", name="Draw a target").wait_for()
     page.page.keyboard.press("Escape")
     page.page.wait_for_timeout(300)
