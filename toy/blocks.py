@@ -74,7 +74,6 @@ def component_ot(source: Mixture, target: Mixture, *, per_class: bool) -> Block:
     Per class where asked. Where symmetry leaves several plans optimal, a fixed change of the costs by a part in 10^9 chooses one, the same in every solver. Raises ValueError
     where the source has one component alone, to which no plan can be chosen. Source: Delon & Desolneux 2020.
     """
-
     if len(source.weights) == 1:
         raise ValueError("component OT needs a prior of several components; with one there is nothing to pair")
     cost = bures_wasserstein2(source, target)

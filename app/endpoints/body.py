@@ -94,6 +94,13 @@ async def work(request: Request, lane: Lane, task: str, given: Mapping[str, Any]
         left.cancel()
 
 
+async def work_on_json(request: Request, lane: Lane, task: str, *names: str) -> tuple[Any, int | None]:
+    """What a task returns for the named fields of a JSON body (those that are there), and the request's own number. Raises Refused as `read_json` and `work` do."""
+    body = await read_json(request)
+    number = number_of(body)
+    return await work(request, lane, task, {name: body[name] for name in names if name in body}, number), number
+
+
 async def _gone(request: Request) -> None:
     """Returns when the client has closed its connection; the body must have been read before."""
     while (await request.receive())["type"] != "http.disconnect":

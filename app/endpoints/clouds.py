@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.endpoints.body import Refused, number_of, parse_json, read_json, work
+from app.endpoints.body import Refused, number_of, parse_json, work, work_on_json
 
 router = APIRouter()
 
@@ -36,7 +36,5 @@ async def cloud(request: Request) -> JSONResponse:
 @router.post("/letters")
 async def letters(request: Request) -> JSONResponse:
     """The mixture's keys, its `box` and `request`."""
-    body = await read_json(request)
-    number = number_of(body)
-    found = await work(request, request.app.state.services.quick, "clouds.letters", {"letters": body.get("letters")}, number)
+    found, number = await work_on_json(request, request.app.state.services.quick, "clouds.letters", "letters")
     return JSONResponse(found | {"request": number})

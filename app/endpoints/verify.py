@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.endpoints.body import number_of, read_json, work
+from app.endpoints.body import work_on_json
 
 router = APIRouter()
 
@@ -11,7 +11,5 @@ router = APIRouter()
 @router.post("/verify")
 async def verify(request: Request) -> JSONResponse:
     """toy's summary of the scene's trace, `prior_alone` and `request`."""
-    body = await read_json(request)
-    number = number_of(body)
-    found = await work(request, request.app.state.services.heavy, "verify.verify", {"scene": body.get("scene")}, number)
+    found, number = await work_on_json(request, request.app.state.services.heavy, "verify.verify", "scene")
     return JSONResponse(found | {"request": number})

@@ -77,7 +77,7 @@ function makeSession(setup, { post, ask, changed }) {
       return { a: a.firstMeasured.values, b: b.firstMeasured.values };
     },
     // A mixture of letters that the server has drawn.
-    addTarget(name, mixture) { targets[name] = makeMixture(mixture); },
+    addTarget(name, mixture) { targets[name] = boxed(makeMixture(mixture), mixture.box); },
   };
 
   function update(name, wanted) {
@@ -221,14 +221,14 @@ function staleWords(wanted, side) {
 
 // What one stage draws: the same object as before where nothing that it shows is another, so that its layers are kept.
 function pictureOf(session, side) {
-  const { view, sides, rings } = session, shown = [side.runKey, side.run, side.exact, side.colour, side.stale, view.playback, view.show.includes("pairs"), rings && side.name === "b" ? sides.a.run : null, side.world.field, session.boxes?.[side.name]];
+  const { view, sides, rings } = session, shown = [side.runKey, side.run, side.exact, side.colour, side.stale, view.playback, view.show.includes("pairs"), rings && side.name === "b" ? sides.a.run : null, side.world.field];
   if (side.shown && shown.every((part, i) => part === side.shown[i])) return side.picture;
   side.shown = shown;
   return freshPicture(session, side);
 }
 
 function freshPicture(session, side) {
-  const { world, run, scene, name } = side, box = session.setup.boxes[scene.target] || session.boxes?.[name] || boxOf(world), exact = side.exact;
+  const { world, run, scene, name } = side, box = boxOf(session, scene), exact = side.exact;
   const n = session.view.playback === "exact" ? Math.min(run.n, exact.n) : run.n;
   const traced = Int32Array.from({ length: Math.min(TRACED_ROWS, n, exact.n) }, (_, i) => i);
   return {
@@ -241,17 +241,8 @@ function freshPicture(session, side) {
   };
 }
 
-// A square around target and prior, where the server has sent none.
-function boxOf({ source, target }) {
-  let least = [Infinity, Infinity], most = [-Infinity, -Infinity];
-  for (const { means, covariances, weights } of [source, target]) {
-    for (let k = 0; k < weights.length; k++) {
-      const reach = [3 * Math.sqrt(covariances[3 * k]), 3 * Math.sqrt(covariances[3 * k + 2])];
-      least = least.map((v, i) => Math.min(v, means[2 * k + i] - reach[i]));
-      most = most.map((v, i) => Math.max(v, means[2 * k + i] + reach[i]));
-    }
-  }
-  const half = Math.ceil(most[0] - least[0] > most[1] - least[1] ? most[0] - least[0] : most[1] - least[1]) / 2;
-  const x = (least[0] + most[0]) / 2, y = (least[1] + most[1]) / 2;
-  return { left: x - half, right: x + half, bottom: y - half, top: y + half };
+// The stage's box: that of a target of the reader's own, or of the named target.
+function boxOf({ targets, setup }, scene) {
+  const own = scene.target === "custom" ? scene.mixture : targets[`letters:${scene.letters}`];
+  return (["custom", "letters"].includes(scene.target) && boxesOfMixtures.get(own)) || setup.boxes[scene.target];
 }

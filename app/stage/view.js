@@ -39,10 +39,17 @@ function packMixture({ weights, means, covariances, classes }) {
   return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-// A view as the server sends it, its mixtures made.
-function receivedView(view) {
-  const scene = (one) => ({ ...one, mixture: one.mixture ? makeMixture(one.mixture) : null });
-  return { ...view, a: scene(view.a), b: scene(view.b), show: [...view.show] };
+const boxesOfMixtures = new WeakMap();
+// The mixture of a target of the reader's own, whose stage has this box; the box is no part of what travels back to the server.
+function boxed(mixture, box) {
+  if (box) boxesOfMixtures.set(mixture, box);
+  return mixture;
+}
+
+// A view as the server sends it, its mixtures made; boxes: { a, b }, those of mixtures.
+function receivedView(view, boxes = {}) {
+  const scene = (name) => ({ ...view[name], mixture: view[name].mixture ? boxed(makeMixture(view[name].mixture), boxes[name]) : null });
+  return { ...view, a: scene("a"), b: scene("b"), show: [...view.show] };
 }
 
 // What settings ask of one another where a slider can break it: the scene with what can stand, and a sentence for each change that the reader did not make.

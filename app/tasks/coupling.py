@@ -16,7 +16,7 @@ def fit(given: Mapping[str, Any]) -> dict[str, Any]:
     """The block coupling that stands for the scene's batch OT: `source` and `target` (L components each, paired in order: the plan is diagonal with
     the weights), `cross` (L rows
     c00, c01, c10, c11 of Cov(x_0, x_1) within each pair), `cost`, `pairs`, `sub_components` and the fit's own error as `estimate`."""
-    scene = scene_from(given["scene"])
+    scene = scene_from(given.get("scene"))
     fitted = world(scene).fitted
     if fitted is None:
         raise ValueError(f"{unknown('coupling', scene.coupling, FITTED)}: only these are fitted")
@@ -46,7 +46,7 @@ def fit(given: Mapping[str, Any]) -> dict[str, Any]:
 def pairing(given: Mapping[str, Any]) -> bytes:
     """Full OT of the scene's own particles: little-endian int32 `order` (N), x_0[i] going to x_1[order[i]], where x_1 are the scene's data
     (toy.world.draw_data, the same draws in the browser)."""
-    scene = scene_from(given["scene"])
+    scene = scene_from(given.get("scene"))
     if scene.coupling != "full-ot":
         raise ValueError(f"coupling={scene.coupling!r} has no pairing of the shown points; only 'full-ot' has")
     target = target_mixture(scene)

@@ -13,7 +13,7 @@ from toy.trace import distribution_error, trace
 
 def verify(given: Mapping[str, Any]) -> dict[str, Any]:
     """`Trace.summary()` of the scene, and `prior_alone`: W2 of x_0 itself to fresh data, with the floor: no step taken."""
-    scene = scene_from(given["scene"])
+    scene = scene_from(given.get("scene"))
     traced = trace(scene)
     with torch.no_grad():
         alone = distribution_error(traced.world, traced.condition, traced.x_0)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import ROOT
+from tests.browser.latency import CHECKED
 
 
 def test_a_drawing_becomes_the_target_of_both_stages(opened):
@@ -33,6 +34,7 @@ def test_a_drawing_becomes_the_target_of_both_stages(opened):
     assert view == {"b": "custom", "classes": 2}
     assert "points" in page.page.locator("#message").inner_text()
     assert "mixture=" in page.page.url
+    page.page.wait_for_function(CHECKED, timeout=90_000)  # the server takes the drawn mixture back
     page.picture("own-target")
 
 

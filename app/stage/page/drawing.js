@@ -59,10 +59,9 @@ function openDrawing(page) {
 
 // Shows a fitted target on both sides, and says how good the fit is.
 async function useOwnTarget(page, found) {
-  const { session } = page, mixture = makeMixture(found.mixture);
+  const { session } = page, mixture = boxed(makeMixture(found.mixture), found.box);
   remember(page);
   session.custom = mixture;
-  session.boxes = { a: found.box, b: found.box };
   const place = (scene) => ({ ...scene, target: "custom", mixture, coupling: "independent" }), unused = found.unused.length ? ` Not used: ${found.unused.join(", ")}.` : "";
   await showView(page, { ...session.view, a: place(session.view.a), b: place(session.view.b) }, { caption: "Your own target." });
   tell(page, `${found.rows.toLocaleString("en")} points: ${found.note}.${unused}`);

@@ -112,8 +112,7 @@ async function openFromAddress(page) {
     try {
       await later;
       const { view, notes, boxes } = await askServer(`view?${query}`);
-      session.boxes = boxes;
-      await showView(page, receivedView(view), { notes, caption: LINKED_CAPTION });
+      await showView(page, receivedView(view, boxes), { notes, caption: LINKED_CAPTION });
     } catch (error) {
       tell(page, error.message);
     }
