@@ -22,7 +22,7 @@ def build(pages: Sequence[tuple[str, str]] = (("/", "Explore"),)) -> gr.Blocks:
             with gr.Column(elem_id="main"):
                 stage = gr.HTML(
                     html_template="",
-                    js_on_load="window.explore = FlowLab.mountExplore(element, FLOWLAB_SETUP, () => trigger('wish', {}));",
+                    js_on_load="FlowLab.mountGradio(element, FLOWLAB_SETUP, () => trigger('wish', {}));",
                     elem_id="stages",
                     padding=False,
                     apply_default_css=False,

@@ -26,7 +26,8 @@ DRAWING = tuple(
     for name in (
         *("colours", "viewport", "words", "states", "probing", "words_of_scene"),
         *("discs", "density", "heat", "marching", "contours", "arrows", "pairs", "traces", "ghosts", "rings", "hover", "probe", "labels"),
-        *("paint", "clock", "session", "png", "svg", "gif", "csv"),
+        *("paint", "clock", "session", "ask", "elements", "pointing", "labelling", "linked"),
+        *("png", "svg", "gif", "csv"),
         *("chart_frame", "line_chart", "bar_chart", "charts"),
     )
 )
@@ -34,7 +35,8 @@ EXPLORE = tuple(
     f"page/{name}.js"
     for name in ("dom", "presets", "numbers", "chart_tabs", "handling", "exporting", "drawing", "learning", "printing", "closer", "explore")
 )
-STYLE = "page/explore.css"
+MOUNT = {"gradio": "mount_gradio.js", "streamlit": "mount_streamlit.js"}  # what ties the stage to a framework
+STYLES = ("stage.css", "page/explore.css")
 TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
 
 
@@ -54,13 +56,26 @@ def source(files: tuple[str, ...] = NUMERIC, constants: Mapping[str, str] | None
 @lru_cache(maxsize=1)
 def explore_script() -> str:
     """Everything that the Explore page runs; its settling worker is made of the numeric files' text."""
-    return source((*NUMERIC, *DRAWING, *EXPLORE), {"NUMERIC_SOURCE": source(NUMERIC)})
+    return source((*NUMERIC, *DRAWING, *EXPLORE, MOUNT["gradio"]), {"NUMERIC_SOURCE": source(NUMERIC)})
+
+
+@lru_cache(maxsize=1)
+def lesson_script() -> str:
+    """What a lesson's stages run, as the ES module that Streamlit's components.v2 loads."""
+    own = source((*NUMERIC, *DRAWING, "lesson.js", MOUNT["streamlit"]), {"NUMERIC_SOURCE": source(NUMERIC)})
+    return f"{own}export default (component) => FlowLab.mountStreamlit(component);\n"
+
+
+@lru_cache(maxsize=1)
+def lesson_style() -> str:
+    """A lesson's style sheet."""
+    return (HERE / STYLES[0]).read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
 def explore_style() -> str:
     """The Explore page's style sheet."""
-    return (HERE / STYLE).read_text(encoding="utf-8")
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 @lru_cache(maxsize=1)

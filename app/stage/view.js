@@ -75,3 +75,16 @@ function settledScene(scene, targets) {
 function differences(a, b) {
   return Object.keys(a).filter((name) => (name === "mixture" ? !sameMixture(a.mixture, b.mixture) : a[name] !== b[name]));
 }
+
+const SHARED_FIELDS = ["target", "separation", "letters", "sees", "solver", "nfe", "count", "seed"]; // both stages have the same particles and budget, so that they can be compared
+
+// A view with one field changed: on both sides where it is shared, else on the side that controls change.
+function patched(view, name, value, side, session) {
+  const number = typeof view.a[name] === "number" ? Number(value) : value, change = (scene) => {
+    const out = { ...scene, [name]: number };
+    if (name === "target") out.mixture = value === "custom" ? session.custom || scene.mixture : null;
+    return name === "target" && value === "custom" && !out.mixture ? scene : out;
+  };
+  const both = SHARED_FIELDS.includes(name) || side === "both";
+  return { ...view, a: both || side === "A" ? change(view.a) : view.a, b: both || side === "B" ? change(view.b) : view.b };
+}

@@ -38,3 +38,9 @@ function shortNumber(value) {
 function percent(share) {
   return share > 0 && share < 0.01 ? "< 1 %" : `${Math.round(100 * share)} %`;
 }
+
+// A number for a reader: three digits, 0 where nothing but rounding is left.
+function readable(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  return shortNumber(value);
+}

@@ -1,27 +1,9 @@
 // What the page shows around its canvases, made once.
 
-// An element with attributes and children (elements or text).
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
 // The page's own parts inside `root`: stages, transport, numbers, chart, status. Returns them by name.
 function buildStages(root) {
-  const stage = (name) => {
-    const canvas = make("canvas", { tabindex: "0", role: "img", "aria-label": `Stage ${name}`, id: `stage-${name.toLowerCase()}` });
-    return { canvas, figure: make("figure", { class: "fl-stage" }, canvas) };
-  };
-  const a = stage("A"), b = stage("B");
-  const play = make("button", { type: "button", class: "fl-play", id: "play" }, "Play");
-  const time = make("input", { type: "range", min: "0", max: "1", step: "0.001", value: "1", "aria-label": "Time", class: "fl-time", id: "time" });
-  const timeWords = make("output", { class: "fl-time-words", for: "time" }, "t = 1.00");
-  const fewer = make("button", { type: "button", "aria-label": "Fewer evaluations" }, "−"), more = make("button", { type: "button", "aria-label": "More evaluations" }, "+"), nfeWords = make("output", {}, "");
+  const linked = buildLinked();
   const chips = make("div", { class: "fl-chips", role: "group", "aria-label": "What differs between A and B" });
-  const stages = make("div", { class: "fl-stages" }, a.figure, b.figure);
-  const transport = make("div", { class: "fl-transport" }, play, time, timeWords, make("div", { class: "fl-nfe", role: "group", "aria-label": "Evaluations" }, fewer, nfeWords, more));
   const tell = make("button", { type: "button", class: "fl-tell", id: "tell", title: "Key C" }, "Tell both fields the class");
   const top = make("div", { class: "fl-above" }, chips, tell);
   const numbers = make("div", { class: "fl-numbers" });
@@ -29,8 +11,8 @@ function buildStages(root) {
   const status = make("p", { class: "fl-status", id: "status" }), said = make("p", { class: "fl-unseen", "aria-live": "polite", id: "said" });
   const message = make("div", { class: "fl-message", role: "status", id: "message", hidden: "" });
   const below = make("div", { class: "fl-below" }, make("div", { class: "fl-measures" }, numbers), make("section", { class: "fl-charts", "aria-label": "Charts" }, chartTabs, chart));
-  root.replaceChildren(top, stages, transport, message, below, status, said);
-  return { root, a, b, stages, play, time, timeWords, fewer, more, nfeWords, chips, tell, numbers, chartTabs, chart, status, said, message };
+  root.replaceChildren(top, linked.stages, linked.transport, message, below, status, said);
+  return { ...linked, root, chips, tell, numbers, chartTabs, chart, status, said, message };
 }
 
 // One sentence to the reader, until the next or until it is closed.

@@ -9,16 +9,6 @@ function download(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-// The options that side `name` ("a" or "b") is painted with, at any size. Full OT knows the velocity of its own pairs alone: it has no density, field or probe to show.
-function paintOptions(page, name) {
-  const { view, sides } = page.session, show = new Set(view.show);
-  if (sides[name].world.paired) for (const each of ["density", "field", "probe"]) show.delete(each);
-  return {
-    time: page.clock.time, playback: view.playback, show, dark: isDark() && view.layout !== "lecture", lecture: view.layout === "lecture", hovered: -1,
-    probe: page.probe || { x: 0, y: 0 }, fieldScale: page.fieldScale, errorScale: page.errorScale, heat: Boolean(page.heat), fade: 1, probeStep: 0.25,
-  };
-}
-
 function openExport(page) {
   const { a, b } = page.session.sides, says = make("p", { class: "fl-status", role: "status" });
   const act = (name, about, run) => {

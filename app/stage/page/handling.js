@@ -1,9 +1,7 @@
-// What a reader does: buttons, keys, the pointer on a stage, presets and their sweeps.
+// What a reader does: buttons, keys, presets and their sweeps.
 
 function listenToButtons(page) {
-  const { dom, clock } = page, on = (id, act) => { const button = document.getElementById(`do-${id}`); if (button) button.onclick = act; };
-  dom.play.onclick = () => (clock.playing ? clock.pause() : clock.play());
-  dom.time.oninput = () => clock.seek(Number(dom.time.value));
+  const { dom } = page, on = (id, act) => { const button = document.getElementById(`do-${id}`); if (button) button.onclick = act; };
   dom.time.onchange = () => history.replaceState(null, "", addressOf(page));
   dom.fewer.onclick = () => stepNfe(page, -1);
   dom.more.onclick = () => stepNfe(page, 1);
@@ -32,17 +30,22 @@ function nameTell(page) {
   page.dom.tell.hidden = page.session.sides.a.world.target.classCount < 2;
 }
 
-// Keeps the present view, so that Undo can come back to it.
+// Keeps the present view, so that Undo can come back to it: the reader takes over, so nothing sweeps on.
 function remember(page) {
-  page.history.push(page.session.view);
+  stopSweep(page);
+  markPreset(page, null);
+  page.history.push({ view: page.session.view, caption: document.getElementById("caption").textContent, preset: page.preset, chart: page.chart, rings: page.session.rings });
   if (page.history.length > 100) page.history.shift();
 }
 
 function undo(page) {
   const before = page.history.pop();
   stopSweep(page);
-  if (before) showView(page, before);
-  else tell(page, "Nothing to undo.");
+  if (!before) { tell(page, "Nothing to undo."); return; }
+  page.session.rings = before.rings;
+  page.chart = before.chart;
+  markPreset(page, before.preset);
+  showView(page, before.view, { caption: before.caption });
 }
 
 async function share(page) {
@@ -71,7 +74,7 @@ async function startPreset(page, preset) {
   stopSweep(page);
   session.rings = Boolean(preset.rings);
   page.chart = preset.chart || "error";
-  document.querySelectorAll(".fl-presets button").forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === preset.name)));
+  markPreset(page, preset);
   const layout = session.view.layout;
   await showView(page, { ...presetView(preset, page.setup), layout }, { caption: preset.caption });
   if (prefersStillness()) clock.seek(1);
@@ -79,14 +82,20 @@ async function startPreset(page, preset) {
   else { clock.seek(0); clock.play(); }
 }
 
+// Which preset is shown; none once the reader has changed something.
+function markPreset(page, preset) {
+  page.preset = preset;
+  document.querySelectorAll(".fl-presets button").forEach((button) => button.setAttribute("aria-pressed", String(button.textContent === preset?.name)));
+}
+
 function startSweep(page, { name, side, values, every }) {
   let i = 0;
   page.clock.seek(1);
   const step = () => {
-    if (i === values.length) { stopSweep(page); settleNow(page); return; }
+    if (i === values.length) { stopSweep(page); restLinked(page); return; }
     const letter = side === "both" ? "both" : side.toUpperCase(), view = patched(page.session.view, name, values[i++], letter, page.session);
     page.session.set(view, { dragging: every < 500 });
-    if (every >= 500) settleNow(page); else page.wish();
+    if (every >= 500) restLinked(page); else page.wish();
     page.sweep = setTimeout(step, every);
   };
   page.sweep = setTimeout(step, 700);
@@ -96,35 +105,6 @@ function startSweep(page, { name, side, values, every }) {
 function stopSweep(page) {
   clearTimeout(page.sweep);
   page.sweep = undefined;
-}
-
-function listenToStages(page) {
-  for (const name of ["a", "b"]) {
-    const { canvas } = page.dom[name], place = (event) => {
-      const box = canvas.getBoundingClientRect(), picture = page.session.sides[name].picture;
-      const view = makeViewport(picture.box, box.width, box.height, 1);
-      return { at: toData(view, event.clientX - box.left, event.clientY - box.top), view, picture };
-    };
-    let dragging = false;
-    canvas.onpointermove = (event) => {
-      const { at, view, picture } = place(event);
-      if (dragging) { page.probe = { x: at[0], y: at[1] }; paintSoon(page); return; }
-      const flow = page.session.view.playback === "exact" ? picture.exact : picture.run, points = statesAt(flow, page.clock.time, new Float64Array(2 * flow.n));
-      const row = nearestRow(points, picture.traced, at[0], at[1], 12 / view.scale);
-      if (row !== page.hovered) { page.hovered = row; paintSoon(page); }
-    };
-    canvas.onpointerleave = () => { page.hovered = -1; paintSoon(page); };
-    canvas.onpointerdown = (event) => {
-      if (!page.session.view.show.includes("probe")) { if (event.pointerType === "touch") document.body.classList.toggle(`fl-enlarge-${name}`); return; }
-      const { at, view } = place(event), ring = page.probe || { x: 0, y: 0 };
-      if (Math.hypot(at[0] - ring.x, at[1] - ring.y) > 30 / view.scale) return; // touch is the page's own unless it begins on the probe
-      dragging = true;
-      canvas.setPointerCapture(event.pointerId);
-      event.preventDefault();
-    };
-    canvas.ontouchstart = (event) => { if (dragging) event.preventDefault(); };
-    canvas.onpointerup = canvas.onpointercancel = () => { dragging = false; };
-  }
 }
 
 const PROBE_STEP = 0.1; // data units an arrow key moves the probe
@@ -159,7 +139,7 @@ function stepNfe(page, direction) {
   const { session } = page, { view } = session, each = evaluationsPerStep(view.a.solver), nfe = Math.min(64, Math.max(each, view.a.nfe + direction * each));
   remember(page);
   session.set(patched(view, "nfe", nfe, "both", session));
-  settleNow(page);
+  restLinked(page);
 }
 
 // One step of A's solver on or back.

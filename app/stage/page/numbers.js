@@ -14,12 +14,6 @@ const DEFINITIONS = {
   acceleration: "Mean of |du/dt|^2 along the exact flow: what Euler's error follows.",
 };
 
-// A number for a reader: three digits, 0 where nothing but rounding is left.
-function readable(value) {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return shortNumber(value);
-}
-
 // Shows the present measures of both sides.
 function showMeasures(page) {
   const { a, b } = page.session.sides, shown = page.session.shownMeasures(), { numbers } = page.dom;
@@ -45,6 +39,7 @@ function showMeasures(page) {
   numbers.replaceChildren(make("div", { class: "fl-cards" }, ...cards), moreNumbers(page, ma, mb, opened));
   showStatus(page, ma, mb);
   labelStages(page, ma, mb);
+  if (!page.session.dragging) page.dom.said.textContent = `NFE ${page.session.view.a.nfe}. Solver error A ${readable(ma.globalError.rmse)}, B ${readable(mb.globalError.rmse)}.`;
   showChart(page);
 }
 
@@ -84,17 +79,6 @@ function showStatus(page, ma, mb) {
   }
   page.dom.nfeWords.textContent = `NFE ${page.session.view.a.nfe}`;
   page.dom.status.textContent = `${counted}${fewer}; reference off by at most ${readable(Math.max(ma.globalError.referenceError, mb.globalError.referenceError))}${agreed}`;
-}
-
-// What the canvases say in words.
-function labelStages(page, ma, mb) {
-  for (const [name, measured] of [["a", ma], ["b", mb]]) {
-    const side = page.session.sides[name], { scene } = side;
-    const words = `Stage ${name.toUpperCase()}: ${sceneWords(scene, side.world.target)} to ${scene.target}, ${scene.solver} with ${side.run.nfe} evaluations, the field sees the ${scene.sees}. ` +
-      `Solver error ${readable(measured.globalError.rmse)}, wrong class ${shortNumber(100 * measured.wrongClass)} %, bending ${readable(measured.straightness)}.`;
-    page.dom[name].canvas.setAttribute("aria-label", words);
-  }
-  if (!page.session.dragging) page.dom.said.textContent = `NFE ${page.session.view.a.nfe}. Solver error A ${readable(ma.globalError.rmse)}, B ${readable(mb.globalError.rmse)}.`;
 }
 
 // What differs between A and B, as chips.
