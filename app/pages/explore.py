@@ -1,10 +1,11 @@
 """The Explore page: two linked stages, few controls, three numbers, one chart."""
 
+import json
 from collections.abc import Sequence
 
 import gradio as gr
 
-from app.pages.controls import main_controls, more_controls, wire
+from app.pages.controls import WORDS, main_controls, more_controls, wire
 from app.stage import fingerprint
 
 TITLE = "Flow Lab"
@@ -33,8 +34,8 @@ def build(pages: Sequence[tuple[str, str]] = (("/", "Explore"),)) -> gr.Blocks:
 
 def head() -> str:
     """What the page's <head> loads before anything else: the stage's style and script. The server says FLOWLAB_SETUP (GET /api/setup) before it."""
-    name = fingerprint()
-    return f'<link rel="stylesheet" href="/stage/explore.css?{name}"><script src="/stage/explore.js?{name}"></script>'
+    name, words = fingerprint(), json.dumps(WORDS)
+    return f'<script>FLOWLAB_SETUP.words = {words};</script><link rel="stylesheet" href="/stage/explore.css?{name}"><script src="/stage/explore.js?{name}"></script>'
 
 
 def header(pages: Sequence[tuple[str, str]]) -> str:
@@ -42,10 +43,10 @@ def header(pages: Sequence[tuple[str, str]]) -> str:
     links = "".join(f'<a href="{address}"{" aria-current=page" if name == "Explore" else ""}>{name}</a>' for address, name in pages)
     buttons = "".join(
         f'<button type="button" id="do-{name.lower()}">{name}</button>'
-        for name in ("Undo", "Reset", "Share", "Export", "Python", "Draw", "Learn")
+        for name in ("Undo", "Reset", "Share", "Export", "Python", "Draw", "Learn", "Lecture")
     )
     return f"""
-<header class="fl-header"><strong>Flow Lab</strong><nav aria-label="Pages">{links}</nav>
+<header class="fl-header"><button type="button" id="do-controls" aria-controls="rail" aria-expanded="false">Controls</button><strong>Flow Lab</strong><nav aria-label="Pages">{links}</nav>
 <div class="fl-actions" role="toolbar" aria-label="This picture">{buttons}<button type="button" id="do-help" aria-label="Help">?</button></div></header>
 <div class="fl-presets" role="toolbar" aria-label="Presets"></div>
 <p class="fl-caption" id="caption"></p>

@@ -88,6 +88,15 @@ function fromNormals(mixture, normals, component) {
   return out;
 }
 
+const PARTS_COLOURED = 8; // components of a one-class target that can still be told apart
+
+// What gives particles their colour: the target, or one whose classes are its components where it has one class of a few, so that it shows which part a particle goes to.
+function colouredBy(target) {
+  const K = target.weights.length;
+  if (target.classCount > 1 || K === 1 || K > PARTS_COLOURED) return target;
+  return { ...target, classes: Int32Array.from({ length: K }, (_, k) => k), classCount: K };
+}
+
 // The class that each of n points (2n, interleaved) most likely belongs to, argmax_c log p(x, class = c): Int32Array(n).
 function likeliestClass(mixture, points) {
   const { weights, means, covariances, classes, classCount } = mixture, n = points.length / 2, K = weights.length;

@@ -4,7 +4,9 @@
 const DENSITY_COLUMNS = 128;
 const PARTICLE_RADIUS = 1.6, PARTICLE_RIM = 0.5, DOT_RADIUS = 1; // CSS pixels
 const GROUND_STEPS = 64; // while the clock runs, density and field follow it in steps of 1/64: finer ones cannot be told apart
-const COMPACT = 260, COMPACT_TRACES = 32; // a stage narrower than this in CSS pixels has smaller words, fewer traces, and no names on its outlines
+const COMPACT = 260, COMPACT_TRACES = 32, COMPACT_PARTICLES = 500; // a stage narrower than this in CSS pixels has smaller words, fewer traces and particles, and no names on its outlines
+const PAIRED_TRACES = 32; // beside pairs, which more traces would cover
+const DOTTED_STEPS = 16; // with more steps, dots of the solver's states run together
 
 // The layers of one stage. canvas: an HTMLCanvasElement that nothing else draws on.
 function makeLayers(canvas) {
@@ -42,7 +44,7 @@ function paintStage(layers, picture, options) {
   pixels.set(basePixels(layers, scene));
   if (options.show.has("particles") && fade > 0) {
     const discs = keep(layers, "particles", [look, ratio, fade], () => particleDiscs(look, ratio, canvas.width, fade));
-    writeDiscs(pixels, canvas.width, canvas.height, discs, view, scene.positions, picture.colour, picture.n);
+    writeDiscs(pixels, canvas.width, canvas.height, discs, view, scene.positions, picture.colour, scene.drawn);
   }
   ctx.setTransform(1, 0, 0, 1, 0, 0);
   ctx.putImageData(frame, 0, 0);
@@ -55,16 +57,17 @@ function composition(picture, options, width, height, ratio, memo) {
   const compact = width < COMPACT;
   const look = memo("look", [Boolean(options.dark), Boolean(options.lecture), compact], () => makeLook(options.dark, options.lecture, compact));
   // Any first rows are stratified by class.
-  const traced = memo("traced", [picture, compact], () => (compact ? picture.traced.subarray(0, COMPACT_TRACES) : picture.traced));
+  const few = compact ? COMPACT_TRACES : options.show.has("pairs") && picture.pairs ? PAIRED_TRACES : Infinity;
+  const traced = memo("traced", [picture, few], () => picture.traced.subarray(0, Math.min(few, picture.traced.length))), drawn = compact ? Math.min(COMPACT_PARTICLES, picture.n) : picture.n;
   const view = memo("view", [picture.box, width, height, ratio], () => makeViewport(picture.box, width, height, ratio));
   const flow = options.playback === "exact" ? picture.exact : picture.run;
   const positions = memo("positions", [picture.n], () => new Float64Array(2 * picture.n));
-  statesAt(flow, options.time, positions, picture.n);
-  const { source, target } = picture.world;
+  statesAt(flow, options.time, positions, drawn);
+  const { source, target } = picture.world, dotted = options.show.has("traces") && options.playback !== "exact" && picture.run.t.length <= DOTTED_STEPS + 1;
   const outlines = options.show.has("contours")
     ? { prior: memo("prior", [source], () => outlinesOf(source)), target: memo("target", [target], () => outlinesOf(target)) }
     : null;
-  return { picture, options, traced, look, view, flow, positions, outlines, memo };
+  return { picture, options, traced, drawn, dotted, look, view, flow, positions, outlines, memo };
 }
 
 function particleDiscs(look, ratio, width, fade) {
@@ -92,7 +95,7 @@ function basePixels(layers, scene) {
       drawStill(ctx, scene);
     }
     const base = new Uint32Array(ctx.getImageData(0, 0, ...size).data.buffer);
-    if (show.has("traces") && options.playback !== "exact") {
+    if (scene.dotted) {
       const dots = traceDots(picture.run, traced, picture.colour), discs = keep(layers, "dots", [look, ratio], () => makeDiscs({
         radius: DOT_RADIUS * ratio * look.stroke, rim: 0, width: size[0], fills: look.classColours, rims: look.classColours, fillOpacity: 0.9, rimOpacity: 0,
       }));
@@ -159,13 +162,13 @@ function drawStill(ctx, { picture, options, traced, look, view, flow, outlines }
 
 // Ghosts, rings, what is hovered, the probe and the words.
 function drawAbove(ctx, scene, fade) {
-  const { picture, options, look, view, flow, positions, outlines, traced, memo } = scene, { show, time } = options, { run, exact } = picture;
+  const { picture, options, look, view, flow, positions, outlines, traced, drawn, memo } = scene, { show, time } = options, { run, exact } = picture;
   freshPen(ctx);
   const k = stateBefore(run.t, time + 1e-9), opacity = fade * ghostOpacity(run.t[k], time, k === run.t.length - 1);
   if (picture.ends) drawRings(ctx, view, look, picture.ends, traced);
   if (show.has("ghosts")) drawGhosts(ctx, view, look, memo("ghosts", [picture, k, traced], () => ghostsAt(run, exact, traced, time)), opacity);
   const row = options.hovered ?? -1;
-  if (row >= 0 && row < Math.min(picture.n, exact.n)) {
+  if (row >= 0 && row < Math.min(drawn, exact.n)) {
     const at = [positions[2 * row], positions[2 * row + 1]];
     drawHovered(ctx, view, look, flow, row, picture.colour, at, ghostsAt(run, exact, [row], time));
   }

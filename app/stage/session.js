@@ -1,7 +1,7 @@
 // What a page of two linked stages holds: the view, a world and its particles on each side, and what has been measured. It touches no page: it is told what changes and tells
 // `changed` what to show; `post` asks the settling worker, `ask` the server.
 
-const DRAG_ROWS = 200, TRACED_ROWS = 96, PAIRS_DRAWN = 48;
+const DRAG_ROWS = 200, TRACED_ROWS = 96, PAIRS_DRAWN = 32;
 const DRAG_BUDGET = 1_600_000; // particles x pairs x evaluations of one stage while a control moves: some 16 ms at 10 ns each
 const MEASURE_BUDGET = 6_000_000; // the same for the measures of the first rows: 96 of them where 200 would take too long
 // What a fit is independent of (toy/world.py's NOT_IN_A_FIT): these stay live while its scene waits for a new one. Full OT pairs the shown points, so their number is not among them.
@@ -56,7 +56,7 @@ function makeSession(setup, { post, ask, changed }) {
       }
       side.measured = measured;
       side.exact = exact;
-      side.colour = side.world.seesClass ? side.particles.condition : classes;
+      side.colour = toldClass(side.world) ? side.particles.condition : classes;
       side.complete = true;
       side.picture = pictureOf(session, side);
       changed("picture");
@@ -111,7 +111,7 @@ function makeSession(setup, { post, ask, changed }) {
     }
     if (!side.first || side.first.worldKey !== particleKey) firstExact(side, particleKey);
     if (!side.colour || side.colour.length !== scene.count) side.colour = side.particles.condition;
-    if (side.world.seesClass) side.colour = side.particles.condition;
+    if (toldClass(side.world)) side.colour = side.particles.condition;
     const unlearned = held && sceneKey(held, []) !== sceneKey(wanted, []);
     side.stale = unlearned ? "learned on another scene: train again, or take the exact field" : side.waiting ? staleWords(wanted, side) : "";
     side.picture = pictureOf(session, side);
@@ -124,9 +124,9 @@ function makeSession(setup, { post, ask, changed }) {
     const run = exactRun(trueFlowOf(world, own.condition), world.path, startOf(world, own.x0), grid);
     side.first = { worldKey, run };
     side.exact = run;
-    if (!world.seesClass) {
+    if (!toldClass(world)) {
       const colour = side.colour && side.colour.length === side.scene.count ? Int32Array.from(side.colour) : Int32Array.from(side.particles.condition);
-      colour.set(likeliestClass(world.target, endOf(run)));
+      colour.set(likeliestClass(colouredBy(world.target), endOf(run)));
       side.colour = colour;
     }
   }
@@ -168,6 +168,11 @@ function makeSession(setup, { post, ask, changed }) {
 
   session.set(session.view);
   return session;
+}
+
+// Whether particles have the colour of the class that the field is told.
+function toldClass({ seesClass, target }) {
+  return seesClass && target.classCount > 1;
 }
 
 function emptySide(name) {

@@ -1,5 +1,5 @@
 // The measures of all of a scene's particles, in blocks, in a worker of the browser: the page goes on drawing meanwhile.
-// Asked { id, side, scene, given }, it answers { id, side, measured, exact: { n, t, x }, classes: Int32Array(n) of the exact ends }; a newer question of the same side ends an older one,
+// Asked { id, side, scene, given }, it answers { id, side, measured, exact: { n, t, x }, classes: Int32Array(n), what the exact ends are coloured by }; a newer question of the same side ends an older one,
 // and so does { id, side } alone.
 
 const BLOCK_ROWS = 250; // some ten milliseconds a block: how soon a newer question is heard
@@ -13,7 +13,7 @@ function* settleScene(scene, given) {
     yield;
   }
   const exact = assembledRun(blocks.map((b) => b.reference));
-  return { measured: settle(world, blocks), exact, classes: likeliestClass(world.target, endOf(exact)) };
+  return { measured: settle(world, blocks), exact, classes: likeliestClass(colouredBy(world.target), endOf(exact)) };
 }
 
 // One run of several over the same times.

@@ -8,12 +8,12 @@ function stageSvg(picture, options, width, height) {
   ctx.fillRect(0, 0, width, height);
   drawGround(ctx, scene);
   drawStill(ctx, scene);
-  if (options.show.has("traces") && options.playback !== "exact") {
+  if (scene.dotted) {
     const dots = traceDots(picture.run, traced, picture.colour);
     drawDots(ctx, view, look, dots.points, dots.colour, dots.colour.length, { radius: DOT_RADIUS, rim: 0, opacity: 0.9 });
   }
   if (options.show.has("particles")) {
-    drawDots(ctx, view, look, scene.positions, picture.colour, picture.n, { radius: PARTICLE_RADIUS, rim: PARTICLE_RIM, opacity: look.particleOpacity });
+    drawDots(ctx, view, look, scene.positions, picture.colour, scene.drawn, { radius: PARTICLE_RADIUS, rim: PARTICLE_RIM, opacity: look.particleOpacity });
   }
   drawAbove(ctx, scene, 1);
   const title = escapeXml(`Stage ${picture.name}: ${picture.title}, t = ${options.time.toFixed(3)}`);

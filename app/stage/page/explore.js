@@ -3,7 +3,7 @@
 // Mounts the page into `element`. setup: FlowLab.setup; wish(): asks Gradio to take its controls' values from `controlValues`.
 // Returns what Gradio's handlers and tests use: { control, released, controlValues, session, view }.
 function mountExplore(element, setup, wish) {
-  const page = Object.assign(linkStages(buildStages(element), setup), { wish, side: "B", chart: "error", history: [], python: { a: null, b: null } });
+  const page = Object.assign(linkStages(buildStages(element), setup), { wish, side: "B", chart: "error", number: "alone", history: [], python: { a: null, b: null } });
   page.changed = (what) => whenChanged(page, what);
   page.rested = () => whenRested(page);
   listenToButtons(page);
@@ -72,7 +72,7 @@ async function openFromAddress(page) {
   } else if (prefersStillness()) clock.seek(1);
   else clock.play();
   later.then(() => session.rest(), (error) => tell(page, error.message));
-  document.body.classList.toggle("fl-lecture", session.view.layout === "lecture");
+  showLayout(page);
   page.wish();
 }
 
@@ -102,7 +102,10 @@ function moveControl(page, name, value) {
     return;
   }
   if (page.resting === undefined) remember(page);
-  if (name === "target") showCaption(page, LINKED_CAPTION); // what the preset's sentence says need not hold there
+  if (name === "target") { // what the preset's sentence says need not hold there
+    showCaption(page, LINKED_CAPTION);
+    page.number = "alone";
+  }
   if (name === "letters") changeLetters(page, value);
   else moveLinked(page, name === "playback" || name === "show" ? { ...view, [name]: value } : patched(view, name, value, page.side, session));
 }

@@ -13,7 +13,33 @@ function listenToButtons(page) {
   on("python", () => openPython(page));
   on("draw", () => openDrawing(page));
   on("learn", () => openLearning(page));
+  on("lecture", () => toggleLecture(page));
   on("help", () => openHelp());
+  on("controls", () => toggleRail(page));
+}
+
+// The lecture view and back; the address keeps it.
+function toggleLecture(page) {
+  const { session } = page, layout = session.view.layout === "lecture" ? "page" : "lecture";
+  session.set({ ...session.view, layout });
+  showLayout(page);
+  restLinked(page);
+}
+
+// Words, lines and what is shown around the stages, as the view's layout wants them.
+function showLayout(page) {
+  const lecture = page.session.view.layout === "lecture";
+  document.body.classList.toggle("fl-lecture", lecture);
+  document.getElementById("do-lecture").setAttribute("aria-pressed", String(lecture));
+  if (page.session.shownMeasures()) showChart(page);
+}
+
+// Where the page is narrow the controls are a drawer.
+function toggleRail(page) {
+  const open = document.body.classList.toggle("fl-rail-open");
+  document.getElementById("do-controls").setAttribute("aria-expanded", String(open));
+  if (page.session.shownMeasures()) showChart(page); // the chart has the width that is left
+  if (open && matchMedia("(max-width: 700px)").matches) document.querySelector(".fl-stages").scrollIntoView({ block: "start" }); // above the sheet
 }
 
 // Tells both fields each particle's class, or takes it back.
@@ -34,7 +60,7 @@ function nameTell(page) {
 function remember(page) {
   stopSweep(page);
   markPreset(page, null);
-  page.history.push({ view: page.session.view, caption: document.getElementById("caption").textContent, preset: page.preset, chart: page.chart, rings: page.session.rings });
+  page.history.push({ view: page.session.view, caption: document.getElementById("caption").textContent, preset: page.preset, chart: page.chart, number: page.number, rings: page.session.rings });
   if (page.history.length > 100) page.history.shift();
 }
 
@@ -43,7 +69,7 @@ function undo(page) {
   stopSweep(page);
   if (!before) { tell(page, "Nothing to undo."); return; }
   page.session.rings = before.rings;
-  page.chart = before.chart;
+  Object.assign(page, { chart: before.chart, number: before.number });
   markPreset(page, before.preset);
   showView(page, before.view, { caption: before.caption });
 }
@@ -73,7 +99,7 @@ async function startPreset(page, preset) {
   const { session, clock } = page;
   stopSweep(page);
   session.rings = Boolean(preset.rings);
-  page.chart = preset.chart || "error";
+  Object.assign(page, { chart: preset.chart || "error", number: preset.number || "alone" });
   markPreset(page, preset);
   const layout = session.view.layout;
   await showView(page, { ...presetView(preset, page.setup), layout }, { caption: preset.caption });

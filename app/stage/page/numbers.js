@@ -23,7 +23,7 @@ function showMeasures(page) {
   const floor = Math.max(ma.globalError.referenceError, mb.globalError.referenceError), proofA = page.python.a, proofB = page.python.b;
   const share = (v) => `${shortNumber(100 * v)} %`, ratio = ma.globalError.rmse > 1e-9 ? shortNumber(mb.globalError.rmse / ma.globalError.rmse) : "–";
   const card = (name, hover, left, right, extra) => make(
-    "div", { class: "fl-card", title: hover }, make("h3", {}, name),
+    "div", { class: "fl-card", title: hover }, make("h3", {}, explained(page, name, hover)),
     make("dl", {}, make("dt", {}, "A"), make("dd", { "data-number": `${name} A` }, left), make("dt", {}, "B"), make("dd", { "data-number": `${name} B` }, right), ...extra),
   );
   const more = [make("dt", {}, "B/A"), make("dd", {}, ratio)];
@@ -31,9 +31,11 @@ function showMeasures(page) {
     card(a.world.grid || b.world.grid ? "Error of all" : "Solver error", a.world.grid || b.world.grid ? DEFINITIONS.whole : DEFINITIONS.error + readable(floor), readable(ma.globalError.rmse), readable(mb.globalError.rmse), more),
     card("Wrong class", DEFINITIONS.wrong, classes > 1 ? share(ma.wrongClass) : "–", classes > 1 ? share(mb.wrongClass) : "–", []),
     card("Bending", DEFINITIONS.bending, readable(ma.straightness), readable(mb.straightness), []),
-    card("Prior alone", DEFINITIONS.alone, proofA ? readable(proofA.prior_alone.value) : "…", proofB ? readable(proofB.prior_alone.value) : "…", [
-      make("dt", {}, "floor"), make("dd", {}, proofA ? readable(proofA.prior_alone.floor) : "…"),
-    ]),
+    page.number === "cost"
+      ? card("Cost of pairs", DEFINITIONS.coupling, readable(ma.transportCost.coupling), readable(mb.transportCost.coupling), [])
+      : card("Prior alone", DEFINITIONS.alone, proofA ? readable(proofA.prior_alone.value) : "…", proofB ? readable(proofB.prior_alone.value) : "…", [
+        make("dt", {}, "floor"), make("dd", {}, proofA ? readable(proofA.prior_alone.floor) : "…"),
+      ]),
   ];
   const opened = numbers.querySelector("details")?.open || false;
   numbers.replaceChildren(make("div", { class: "fl-cards" }, ...cards), moreNumbers(page, ma, mb, opened));
@@ -43,9 +45,16 @@ function showMeasures(page) {
   showChart(page);
 }
 
+// A name that says what it means on hover, and when it is pressed: fingers and keys do not hover.
+function explained(page, name, hover) {
+  const button = make("button", { type: "button", class: "fl-explained", title: hover }, name);
+  button.onclick = () => tell(page, `${name}: ${hover.replace(/^.*?: /, "")}`);
+  return button;
+}
+
 // The folded table: everything else that is measured.
 function moreNumbers(page, ma, mb, open) {
-  const { a, b } = page.python, cell = (left, right, hover, name) => make("tr", { title: hover }, make("th", { scope: "row" }, name), make("td", {}, left), make("td", {}, right));
+  const { a, b } = page.python, cell = (left, right, hover, name) => make("tr", { title: hover }, make("th", { scope: "row" }, explained(page, name, hover)), make("td", {}, left), make("td", {}, right));
   const rows = [
     cell(readable(ma.globalError.median), readable(mb.globalError.median), "Median over particles of the solver error.", "Solver error, median"),
     cell(readable(ma.globalError.max), readable(mb.globalError.max), "The worst particle.", "Solver error, largest"),
@@ -85,9 +94,9 @@ function showStatus(page, ma, mb) {
 function showDifferences(page) {
   nameTell(page);
   const { a, b } = page.session.view, names = differences(a, b).filter((name) => name !== "mixture" || a.target !== "custom");
-  const shown = (value) => (typeof value === "number" ? shortFixed(value) : String(value));
+  const { words } = page.setup, shown = (name, value) => (typeof value === "number" ? shortFixed(value) : words[name]?.[value] ?? String(value));
   page.dom.chips.replaceChildren(
-    ...(names.length ? names.map((name) => make("span", { class: "fl-chip" }, make("b", {}, name.replaceAll("_", " ")), ` A ${shown(a[name])} · B ${shown(b[name])}`)) : [make("span", { class: "fl-chip" }, "A and B are the same scene")]),
+    ...(names.length ? names.map((name) => make("span", { class: "fl-chip" }, make("b", {}, name.replaceAll("_", " ")), ` A ${shown(name, a[name])} · B ${shown(name, b[name])}`)) : [make("span", { class: "fl-chip" }, "A and B are the same scene")]),
   );
 }
 

@@ -1,9 +1,9 @@
 // Presets: two scenes that make one point unmissable, with the sentence that says what to look at. a and b are what differs from the defaults; `b` begins from `a`.
-// sweep: a control that moves by itself once (never with reduced motion): { name, side, values, every } in ms a value.
+// number: "cost" shows the cost of pairs in the place of the prior alone. sweep: a control that moves by itself once (never with reduced motion): { name, side, values, every } in ms a value.
 
 const PRESETS = [
   {
-    name: "The label or the prior?", caption: "Same steps, same seeds. Dark lines: where the solver missed the exact flow. A begins at N(0, I), B at its own class.",
+    name: "The label or the prior?", caption: "Same steps, same seeds. Dark lines: where the solver missed the exact flow.",
     a: {}, b: { prior: "conditional" },
   },
   {
@@ -18,7 +18,7 @@ const PRESETS = [
   },
   {
     name: "Shift the prior", caption: "The start moves, the cost falls from 18.7 to 2.7, and not one sample moves: A's end points are the rings on B.",
-    a: { sees: "class" }, b: { prior: "conditional", prior_covariance: "none", prior_mean: 0 }, rings: true, show: ["contours", "traces", "particles"],
+    a: { sees: "class" }, b: { prior: "conditional", prior_covariance: "none", prior_mean: 0 }, rings: true, number: "cost", show: ["contours", "traces", "particles"],
     sweep: { name: "prior_mean", side: "b", values: Array.from({ length: 61 }, (_, i) => 1 - Math.abs(i - 30) / 30).map((v) => Number((1 - v).toFixed(3))), every: 80 },
   },
   {
@@ -31,7 +31,7 @@ const PRESETS = [
   },
   {
     name: "Cheap is not accurate", caption: "B's prior shrinks: the coupling's cost falls all the way, while below the class's own spread the solver's error rises.",
-    a: { sees: "class", prior: "conditional", prior_covariance: "full" }, b: { scale: 0.3 },
+    a: { sees: "class", prior: "conditional", prior_covariance: "full" }, b: { scale: 0.3 }, number: "cost",
     sweep: { name: "scale", side: "b", values: Array.from({ length: 46 }, (_, i) => Number((2 - 1.8 * (i / 45)).toFixed(3))), every: 90 },
   },
   {
