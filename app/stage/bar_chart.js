@@ -3,7 +3,7 @@
 // Markup of a chart. groups: [{ name, about, a: number or null, b: number or null }]; null: does not arise. unit: what the bars are in.
 function barChart({ title, groups, unit, width = CHART_SIZE.width }) {
   const shown = groups.filter(({ a, b }) => isNumber(a) || isNumber(b)), line = 17, block = 2 * line + 10;
-  const size = { ...CHART_SIZE, width: Math.max(240, width), left: 84, right: 76, height: CHART_SIZE.top + Math.max(1, shown.length) * block + 8 };
+  const size = { ...CHART_SIZE, width: Math.max(240, width), left: 84, right: 84, height: CHART_SIZE.top + Math.max(1, shown.length) * block + 8 };
   const most = Math.max(1e-300, ...shown.flatMap(({ a, b }) => [a ?? 0, b ?? 0])), long = size.width - size.left - size.right;
   const parts = [chartText(0, size.text + 2, `${title} (${unit})`, { weight: 600, colour: CHART_INK })];
   shown.forEach((group, i) => {

@@ -13,8 +13,8 @@ function chartRows(data, xOf, valueOf) {
   return every.map((x) => [tickWords(x), ...maps.map((map) => map.get(x) ?? "")]);
 }
 
-// Error against NFE, log-log: a, b = { points: [{ nfe, rmse, median }], referenceError, order: number or null }; nfe: the present budget. Median marked, RMSE thin.
-function errorChartMarkup({ a, b, nfe, width }) {
+// Error against NFE, log-log: a, b = { points: [{ nfe, rmse, median }], referenceError, order: number or null }; nfe: the present budget; learned: the error is solver's and model's. Median marked, RMSE thin.
+function errorChartMarkup({ a, b, nfe, learned = false, width }) {
   const data = { a, b }, series = chartSides(data).flatMap(([side, { points, order }]) => {
     const x = points.map((point) => point.nfe);
     return [
@@ -25,8 +25,9 @@ function errorChartMarkup({ a, b, nfe, width }) {
   const guides = nfe ? [{ x: nfe }] : [];
   const both = ({ points }, i) => `${shortNumber(points[i].median)} (${shortNumber(points[i].rmse)})`;
   const rows = chartRows(data, ({ points }) => points.map((point) => point.nfe), both);
+  const what = learned ? "Error of solver and model" : "Solver error";
   return lineChart({
-    title: "Solver error against evaluations: median (RMSE)", xName: "evaluations (NFE)", yName: "Solver error: median, thin: RMSE",
+    title: `${what} against evaluations: median (RMSE)`, xName: "evaluations (NFE)", yName: `${what}: median, thin: RMSE`,
     log: { x: true, y: true }, xTicks: [1, 2, 4, 8, 16, 32, 64], xRange: [1, 64], series, guides, width,
     floor: EXACT_ERROR, floorNote: "exact here by symmetry", head: ["NFE", "A", "B"], rows,
   });
@@ -86,8 +87,9 @@ function lossChartMarkup({ a, b, floorA, floorB, width }) {
   for (const [side, points] of given) if (points?.length) data[side] = { x: points.map(([x]) => x), y: points.map(([, y]) => y) };
   const floorWords = (side) => { const found = floors.find(([own]) => own === side); return found ? shortNumber(found[2]) : ""; };
   const thinned = Object.fromEntries(Object.entries(data).map(([side, { x, y }]) => [side, { x: sparse(x), y: sparse(y) }]));
+  const values = [...floors.map(([, , floor]) => floor), ...Object.values(data).flatMap(({ y }) => y)], yLeast = values.length ? 0.95 * Math.min(...values) : 0; // what happens above the floor is what matters
   return lineChart({
-    title: "Training loss by iteration, and its floor", xName: "iteration", yName: "Loss; dotted: its floor", log: { y: true },
+    title: "Training loss by iteration, and its floor", xName: "iteration", yName: "Loss; dotted: its floor", yLeast,
     series: Object.entries(data).map(([side, { x, y }]) => ({ side, x, y, label: floorWords(side) && `floor ${floorWords(side)}` })),
     guides: floors.map(([side, , y]) => ({ y, side })), width,
     head: ["iteration", "A", "B"], rows: [...chartRows(thinned, (line) => line.x, (line, i) => shortNumber(line.y[i])), ["floor", floorWords("a"), floorWords("b")]],

@@ -1,4 +1,5 @@
-// The error of a learned field, |learned - exact|, in cividis: 0 is dark blue, `scale` and more is yellow; the same scale for both stages.
+// The error of a learned field, |learned - exact|, in cividis over the paper: none is paper, half a scale and more is opaque; the same scale for both stages. On a light page
+// cividis runs from yellow to dark blue, on a dark one from dark blue to yellow, so that the largest error stands out most.
 
 // 33 even knots of cividis (Nunez, Anderton & Renslow 2018), between which the colours run straight.
 const CIVIDIS = [
@@ -17,18 +18,35 @@ function cividisPixels() {
   });
 }
 
-// Paints an error grid (Float32Array(columns rows), data units per unit of time) into opaque pixels; scale > 0 in the same units.
-function writeHeat(pixels, imageWidth, imageHeight, view, error, columns, rows, scale) {
-  upscale(error, columns, rows, boxInDevicePixels(view), pixels, imageWidth, imageHeight, cividisPixels(), 0, 255 / scale);
+// What an error of i / 255 scales looks like: 256 pixels.
+function heatPixels(look) {
+  const colours = cividisPixels(), paper = rgbOf(look.paper), order = look.dark ? colours : colours.reverse();
+  return order.map((word, i) => {
+    const share = Math.min(1, i / 128), [r, g, b] = [0, 8, 16].map((shift, channel) => Math.round(paper[channel] + share * (((word >>> shift) & 255) - paper[channel])));
+    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+  });
 }
 
-// The legend at the stage's lower right: a bar of cividis from 0 to the scale.
+// Paints an error grid (Float32Array(columns rows), data units per unit of time) into opaque pixels; scale > 0 in the same units.
+function writeHeat(pixels, imageWidth, imageHeight, view, look, error, columns, rows, scale) {
+  upscale(error, columns, rows, boxInDevicePixels(view), pixels, imageWidth, imageHeight, heatPixels(look), 0, 255 / scale);
+}
+
+// The colour of an error, as "#rrggbb", from heatPixels' `colours`.
+function heatColour(colours, error, scale) {
+  const word = colours[Math.min(255, Math.max(0, Math.round((255 * error) / scale)))];
+  return "#" + [0, 8, 16].map((shift) => ((word >>> shift) & 255).toString(16).padStart(2, "0")).join("");
+}
+
+// The legend at the stage's lower right: a bar from 0 to the scale.
 function drawHeatBar(ctx, view, look, scale) {
-  const width = Math.min(110, 0.3 * view.width), height = 6 * look.stroke, left = view.width - width - 12, top = view.height - 34 * look.stroke;
+  const width = Math.min(110, 0.3 * view.width), height = 6 * look.stroke, left = view.width - width - 12, top = view.height - 34 * look.stroke, colours = heatPixels(look);
   for (let i = 0; i < 64; i++) {
-    ctx.fillStyle = CIVIDIS[Math.round(i / 2)];
+    ctx.fillStyle = heatColour(colours, i, 63);
     ctx.fillRect(left + (i * width) / 64, top, width / 64 + 0.5, height);
   }
-  drawWords(ctx, look, "0", left, top - 4, { size: look.text - 1 });
-  drawWords(ctx, look, `error of the field  ${shortNumber(scale)}`, left + width, top - 4, { size: look.text - 1, align: "right" });
+  ctx.strokeStyle = look.line;
+  ctx.lineWidth = 0.5;
+  ctx.strokeRect(left, top, width, height);
+  drawWords(ctx, look, `|learned − exact|  0 to ${shortNumber(scale)}`, left + width, top - 5, { size: look.text - 1, align: "right" });
 }

@@ -4,16 +4,16 @@ const CHART_MARKS_MOST = 16; // more marks than this would hide the line
 
 // Markup of a chart. xName, yName, title: words; log: { x, y } booleans; xTicks, xRange: values or null;
 // series: [{ side: "a" or "b", x, y: arrays, label: what follows the name, thin: no marks }]; head, rows: its table;
-// floor: values at or below it are drawn on the axis (logarithmic y only), with `floorNote`; guides: dotted lines, [{ x } or { y, side }]; width in pixels.
-function lineChart({ title, xName, yName, log = {}, xTicks = null, xRange = null, series, floor = 0, floorNote = "", guides = [], width = CHART_SIZE.width, head, rows }) {
+// yLeast: where an even y axis begins, about; floor: values at or below it are drawn on the axis (logarithmic y only), with `floorNote`; guides: dotted lines, [{ x } or { y, side }]; width in pixels.
+function lineChart({ title, xName, yName, log = {}, xTicks = null, xRange = null, yLeast = 0, series, floor = 0, floorNote = "", guides = [], width = CHART_SIZE.width, head, rows }) {
   const size = { ...CHART_SIZE, width: Math.max(240, width) }, { left, right, top, bottom, height } = size;
   const drawn = series.filter((line) => line.x.length > 0);
   const xs = drawn.flatMap((line) => Array.from(line.x)), ys = drawn.flatMap((line) => Array.from(line.y)).filter((value) => Number.isFinite(value) && (!log.y || value > floor));
   const [xLow, xHigh] = xRange ?? (xs.length ? [Math.min(...xs), Math.max(...xs)] : [log.x ? 1 : 0, 1]);
   const most = ys.length ? Math.max(...ys) : 1, least = ys.length ? Math.min(...ys) : 0.1;
-  const yTicks = log.y ? logTicks(least, Math.max(most, 1.0001 * least)) : linearTicks(0, most || 1);
+  const yTicks = log.y ? logTicks(least, Math.max(most, 1.0001 * least)) : linearTicks(yLeast, most || 1);
   const beneath = log.y && drawn.some((line) => Array.from(line.y).some((value) => value <= floor));
-  const yLow = log.y ? Math.min(yTicks[0], least) / (beneath ? 4 : 1) : 0, yHigh = Math.max(yTicks.at(-1), most);
+  const yLow = log.y ? Math.min(yTicks[0], least) / (beneath ? 4 : 1) : yLeast && yTicks[0], yHigh = Math.max(yTicks.at(-1), most);
   const x = chartScale(xLow, xHigh, left + 6, size.width - right, Boolean(log.x), xTicks ?? (log.x ? logTicks(xLow, xHigh) : linearTicks(xLow, xHigh)));
   const y = chartScale(yLow, yHigh, height - bottom, top, Boolean(log.y), yTicks);
   const place = (line, i) => [x.at(line.x[i]), y.at(log.y ? Math.max(line.y[i], yLow) : line.y[i])];

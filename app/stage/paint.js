@@ -35,7 +35,7 @@ function keep(layers, name, key, make) {
 }
 
 // Paints a picture. Options: time, playback ("solver" or "exact"), show (Set of names), dark, lecture, hovered (row or -1), probe ({ x, y } or null);
-// fieldScale: the speed whose arrow fills a cell; errorScale: the error that is yellow; moving: the clock runs; dragging: a control moves, traces have few points;
+// fieldScale: the speed whose arrow fills a cell; errorScale: the error at the end of the colours; moving: the clock runs; dragging: a control moves, traces have few points;
 // fade in [0, 1]: opacity of particles and ghosts between loops; heat: the learned field's error in place of the density; probeStep: length of the probe's Euler step.
 function paintStage(layers, picture, options) {
   const { ctx, width, height, ratio, frame, pixels, canvas } = layers;
@@ -113,7 +113,7 @@ function drawGroundPixels(layers, ctx, { options, picture, look, view }, time, h
   if (heat || density !== null) {
     const image = keep(layers, "ground", [], () => ctx.createImageData(under.width, under.height)), pixels = new Uint32Array(image.data.buffer);
     pixels.fill(pixelOf(look.paper)); // the box need not fill the stage
-    if (heat) writeHeat(pixels, under.width, under.height, view, picture.errorAt(time, columns, rows), columns, rows, options.errorScale);
+    if (heat) writeHeat(pixels, under.width, under.height, view, look, picture.errorAt(time, columns, rows), columns, rows, options.errorScale);
     else writeDensity(pixels, under.width, under.height, view, look, density, columns, rows);
     ctx.putImageData(image, 0, 0);
   } else {

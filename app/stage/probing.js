@@ -26,11 +26,17 @@ function fieldGrid(world, box, t, columns, rows) {
   const points = cellCentres(box, columns, rows), n = columns * rows, u = new Float64Array(2 * n), log = new Float64Array(n), time = Math.min(t, world.lastTime);
   exactFlowOf(world.field, null).velocity(points, time, u);
   logDensity(world.field, time, points, null, log);
-  const most = log.reduce((a, b) => Math.max(a, b), -Infinity), pickOut = (from, i) => Float32Array.from({ length: n }, (_, k) => from[2 * k + i]);
+  const pickOut = (from, i) => Float32Array.from({ length: n }, (_, k) => from[2 * k + i]);
   return {
     x: pickOut(points, 0), y: pickOut(points, 1), u: pickOut(u, 0), v: pickOut(u, 1),
-    weight: Float32Array.from(log, (value) => Math.min(1, Math.max(0, (value - most + 12) / 8))),
+    weight: presence(log, 12, 4),
   };
+}
+
+// From log densities, 1 where particles come and 0 where p_t is tiny: below e^-from of the most, even on the logarithm up to e^-to.
+function presence(log, from, to) {
+  const most = log.reduce((a, b) => Math.max(a, b), -Infinity);
+  return Float32Array.from(log, (value) => Math.min(1, Math.max(0, (value - most + from) / (from - to))));
 }
 
 // What a point at time t may come from and go to: { u, v, shares: [{ share, x0, x1, k: target component }] of the five heaviest pairs, rest }.
@@ -41,16 +47,20 @@ function probeOf(world, x, y, t) {
   return { u: out[0], v: out[1], shares, rest: found.slice(PROBE_LINES).reduce((sum, { share }) => sum + share, 0) };
 }
 
-// |learned - exact| over the box where the field is learned (both told the class that is likeliest at t = 1 where they see it): Float32Array(columns rows).
+// |learned - exact| over the box where the field is learned (both told the class that is likeliest at t = 1 where they see it), faded like the arrows where hardly any
+// particle comes, since nothing was learned there: Float32Array(columns rows).
 function errorGrid(world, box, t, columns, rows) {
   const points = cellCentres(box, columns, rows), n = columns * rows, learned = new Float64Array(2 * n), exact = new Float64Array(2 * n), time = Math.min(t, world.lastTime);
   const told = world.seesClass ? likeliestClass(world.target, points) : null;
   gridFlowOf(world.grid, world.path, told).velocity(points, time, learned);
   exactFlowOf(world.field, told).velocity(points, time, exact);
-  return Float32Array.from(distances(learned, exact));
+  const log = new Float64Array(n);
+  logDensity(world.field, time, points, null, log);
+  const weight = presence(log, 7, 2);
+  return Float32Array.from(distances(learned, exact), (error, i) => weight[i] * error);
 }
 
-// At most 48 pairs of the coupling: x_0, y_0, x_1, y_1 of each, Float64Array(4m). Independent and block couplings draw x_1 given x_0 by the plan; full OT shows its own pairs.
+// At most 32 pairs of the coupling: x_0, y_0, x_1, y_1 of each, Float64Array(4m). Independent and block couplings draw x_1 given x_0 by the plan; full OT shows its own pairs.
 function drawnPairs(world) {
   const m = Math.min(PAIRS_DRAWN, world.scene.count), out = new Float64Array(4 * m);
   const put = (i, x0, x1) => { out[4 * i] = x0[0]; out[4 * i + 1] = x0[1]; out[4 * i + 2] = x1[0]; out[4 * i + 3] = x1[1]; };

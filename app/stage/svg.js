@@ -24,7 +24,7 @@ function stageSvg(picture, options, width, height) {
 // Density as five filled regions or the error as cells, and the field's arrows.
 function drawGround(ctx, { picture, options, look, view }) {
   const { show, time } = options, columns = DENSITY_COLUMNS, rows = gridRows(view, columns);
-  if (options.heat && picture.errorAt) drawHeatCells(ctx, view, picture, options);
+  if (options.heat && picture.errorAt) drawHeatCells(ctx, view, look, picture, options);
   else if (show.has("density")) {
     const grid = picture.densityAt(time, columns, rows);
     const levels = grid === null ? [] : bandLevels(grid), framed = grid === null ? null : framedGrid(grid, columns, rows, levels[0] - 40);
@@ -50,12 +50,12 @@ function framedGrid(grid, columns, rows, low) {
   return out;
 }
 
-function drawHeatCells(ctx, view, picture, { time, errorScale }) {
-  const columns = 64, rows = gridRows(view, columns), error = picture.errorAt(time, columns, rows), { box } = view, steps = CIVIDIS.length - 1;
+function drawHeatCells(ctx, view, look, picture, { time, errorScale }) {
+  const columns = 64, rows = gridRows(view, columns), error = picture.errorAt(time, columns, rows), { box } = view, colours = heatPixels(look);
   const wide = (view.scale * (box.right - box.left)) / columns, high = (view.scale * (box.top - box.bottom)) / rows;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {
-      ctx.fillStyle = CIVIDIS[Math.min(steps, Math.max(0, Math.round((steps * error[i * columns + j]) / errorScale)))];
+      ctx.fillStyle = heatColour(colours, error[i * columns + j], errorScale);
       ctx.fillRect(toPixelX(view, box.left) + j * wide, toPixelY(view, box.top) + i * high, wide + 0.3, high + 0.3);
     }
   }

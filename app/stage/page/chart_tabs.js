@@ -25,7 +25,7 @@ function showChart(page) {
 function chartNamed(page, name, width) {
   const { a, b } = page.session.shownMeasures();
   return {
-    error: () => drawErrorChart({ a: a.ladder, b: b.ladder, nfe: page.session.view.a.nfe, width }),
+    error: () => drawErrorChart({ a: a.ladder, b: b.ladder, nfe: page.session.view.a.nfe, learned: ["a", "b"].some((name) => page.session.sides[name].world.grid), width }),
     local: () => drawLocalErrorChart({ a: a.localError, b: b.localError, width }),
     speed: () => drawSpeedChart({ a: a.speedAlong, b: b.speedAlong, width }),
     acceleration: () => drawAccelerationChart({ a: a.accelerationAlong, b: b.accelerationAlong, width }),

@@ -33,7 +33,7 @@ function openLearning(page) {
   learning.panel = make(
     "section", { class: "fl-learn", "aria-label": "Learn" }, make("h3", {}, "Learn"),
     make("div", { class: "fl-learn-row" }, ...Object.entries(fields).map(([name, input]) => make("label", {}, `${name} `, input)), start, pause, stop, leave,
-      make("label", {}, heat, " show |learned − exact|")),
+      make("label", {}, heat, " show |learned − exact| on the stages")),
     make("label", { class: "fl-learn-row" }, "Snapshot ", snapshot), says, charts,
   );
   page.dom.message.after(learning.panel);
@@ -147,10 +147,10 @@ function endLearning(page) {
 // Loss against its floor, the field's error by t, and in the end the shares of the error.
 function showLearningCharts(page) {
   const { learning } = page, look = learning.looks.get(learning.shown), line = (i, pick) => learning.losses.map((said) => [said.iteration, pick(said.sides[i])]).filter(([, y]) => y !== null);
-  const charts = [
-    drawLossChart({ a: line(0, (s) => s.loss), b: line(1, (s) => s.loss), floorA: learning.losses.at(-1)?.sides[0].floor, floorB: learning.losses.at(-1)?.sides[1].floor }),
-    look ? drawFieldErrorChart({ a: look.sides[0], b: look.sides[1] }) : null,
-    learning.reports?.a ? drawSharesChart({ a: learning.reports.a.shares, b: learning.reports.b?.shares }) : null,
+  const width = Math.min(420, Math.max(260, learning.charts.clientWidth / 3 - 18)), charts = [
+    drawLossChart({ width, a: line(0, (s) => s.loss), b: line(1, (s) => s.loss), floorA: learning.losses.at(-1)?.sides[0].floor, floorB: learning.losses.at(-1)?.sides[1].floor }),
+    look ? drawFieldErrorChart({ width, a: look.sides[0], b: look.sides[1] }) : null,
+    learning.reports?.a ? drawSharesChart({ width, a: learning.reports.a.shares, b: learning.reports.b?.shares }) : null,
   ];
   learning.charts.replaceChildren(...charts.filter(Boolean));
 }
