@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import streamlit as st
+from streamlit.components.v2 import component
 from streamlit.components.v2.types import ComponentRenderer
 
 from app.stage import lesson_script, lesson_style
@@ -29,4 +29,4 @@ def stages(shown: Mapping[str, Any], *, setup: str, key: str, sliders: Sequence[
 
 @lru_cache(maxsize=1)
 def _component() -> ComponentRenderer:
-    return st.components.v2.component("flow_lab_stages", js=lesson_script(), css=lesson_style(), isolate_styles=False)
+    return component("flow_lab_stages", js=lesson_script(), css=lesson_style(), isolate_styles=False)

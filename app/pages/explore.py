@@ -46,7 +46,8 @@ def header(pages: Sequence[tuple[str, str]]) -> str:
         for name in ("Undo", "Reset", "Share", "Export", "Python", "Draw", "Learn", "Lecture")
     )
     return f"""
-<header class="fl-header"><button type="button" id="do-controls" aria-controls="rail" aria-expanded="false">Controls</button><strong>Flow Lab</strong><nav aria-label="Pages">{links}</nav>
+<header class="fl-header"><button type="button" id="do-controls" aria-controls="rail" aria-expanded="false">Controls</button>
+<strong>Flow Lab</strong><nav aria-label="Pages">{links}</nav>
 <div class="fl-actions" role="toolbar" aria-label="This picture">{buttons}<button type="button" id="do-help" aria-label="Help">?</button></div></header>
 <div class="fl-presets" role="toolbar" aria-label="Presets"></div>
 <p class="fl-caption" id="caption"></p>

@@ -9,6 +9,20 @@ def drawn(file: str, old: str, new: str, test: str) -> Fault:
 
 FAULTS: tuple[Fault, ...] = (
     drawn(
+        "paint.js",
+        "compact ? Math.min(COMPACT_PARTICLES, picture.n) : picture.n",
+        "picture.n",
+        "test_paint.py::test_small_stages_and_stages_with_pairs_hold_less",
+    ),
+    drawn(
+        "heat.js",
+        "look.dark ? colours : colours.reverse()",
+        "colours",
+        "test_paint.py::test_no_error_is_paper_and_the_largest_stands_out_most",
+    ),
+    drawn("probing.js", "(from - to)", "from", "test_paint.py::test_presence_falls_evenly_on_the_logarithm"),
+    drawn("mixtures.js", "if (target.classCount > 1 || ", "if (", "test_paint.py::test_parts_of_a_one_class_target_have_their_own_colours"),
+    drawn(
         "gif.js",
         "if (next === 1 << bits) bits += 1;",
         "if (next === (1 << bits) - 1) bits += 1;",

@@ -102,3 +102,57 @@ def test_one_length_scale_from_the_arrows_that_count():
     fields = "[{ u: [3, 1000], v: [4, 0], weight: [1, 0] }, { u: [1], v: [0], weight: [0.9] }]"
     assert value(f"L.fieldScaleOf({fields})") in (1, 5)
     assert value("L.fieldScaleOf([{ u: [0], v: [0], weight: [1] }])") == 1
+
+
+MANY = f"""(() => {{
+  const p = {PICTURE}, n = 600, t = Float64Array.from({{ length: 33 }}, (_, k) => k / 32), x = new Float64Array(2 * n * t.length);
+  return {{ ...p, n, traced: Int32Array.from({{ length: 96 }}, (_, i) => i), run: {{ ...p.run, n, t, x }}, exact: {{ ...p.exact, n, t, x }} }};
+}})()"""
+
+
+@pytest.mark.parametrize(
+    ("width", "show", "particles", "traces"),
+    [(400, ["traces"], 600, 96), (400, ["traces", "pairs"], 600, 32), (200, ["traces"], 500, 32)],
+)
+def test_small_stages_and_stages_with_pairs_hold_less(width, show, particles, traces):
+    told = json.dumps(OPTIONS)
+    options = f"{{ ...{told}, show: new Set({json.dumps(show)}) }}"
+    scene = value(
+        f"(({{ drawn, traced, dotted }}) => [drawn, traced.length, dotted])(L.composition({MANY}, {options}, {width}, {width}, 1, (name, key, make) => make()))"
+    )
+    assert scene == [particles, traces, False]  # 32 steps: the dots of the solver's states would run together
+
+
+def test_states_of_few_steps_are_dots():
+    told = json.dumps(OPTIONS)
+    assert value(f"L.composition({PICTURE}, {{ ...{told}, show: new Set(['traces']) }}, 400, 400, 1, (name, key, make) => make()).dotted")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_no_error_is_paper_and_the_largest_stands_out_most(dark):
+    """Contrast with the paper grows with the error."""
+
+    def luminance(colour: str) -> float:
+        r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        return 0.299 * r + 0.587 * g + 0.114 * b
+
+    look = f"L.makeLook({json.dumps(dark)}, false)"
+    colours = value(f"Array.from({{ length: 11 }}, (_, i) => L.heatColour(L.heatPixels({look}), i, 10))")
+    paper = value(f"{look}.paper")
+    assert colours[0] == paper
+    contrast = [abs(luminance(colour) - luminance(paper)) for colour in colours]
+    assert contrast == sorted(contrast)
+    assert contrast[-1] > 150
+    assert colours[-1] == value(f"L.heatColour(L.heatPixels({look}), 99, 10)")
+
+
+def test_presence_falls_evenly_on_the_logarithm():
+    assert value("L.presence([0, -2, -4.5, -7, -9], 7, 2)") == pytest.approx([1, 1, 0.5, 0, 0])
+
+
+def test_parts_of_a_one_class_target_have_their_own_colours():
+    two = "L.makeMixture({ weights: [0.5, 0.5], means: [-2, 0, 2, 0], covariances: [1, 0, 1, 1, 0, 1], classes: [0, 0] })"
+    assert value(f"L.likeliestClass(L.colouredBy({two}), Float64Array.of(-1, 0, 1, 0))") == [0, 1]
+    assert value(f"(({{ world: {{ target }} }}) => L.colouredBy(target) === target)({PICTURE})"), (
+        "classes have the colours where there are some"
+    )
