@@ -9,6 +9,11 @@ from app.pages.controls import WORDS, main_controls, more_controls, wire
 from app.stage import fingerprint
 
 TITLE = "Flow Lab"
+# Gradio puts what `head` returns into the page from a script of its own, so the stage's script may come before this element or after it: whichever is last mounts.
+ON_LOAD = """
+const mount = () => FlowLab.mountGradio(element, FLOWLAB_SETUP, () => trigger('wish', {}));
+if (globalThis.FlowLab && globalThis.FLOWLAB_SETUP) mount(); else globalThis.mountFlowLab = mount;
+"""
 
 
 def build(pages: Sequence[tuple[str, str]] = (("/", "Explore"),)) -> gr.Blocks:
@@ -23,7 +28,7 @@ def build(pages: Sequence[tuple[str, str]] = (("/", "Explore"),)) -> gr.Blocks:
             with gr.Column(elem_id="main"):
                 stage = gr.HTML(
                     html_template="",
-                    js_on_load="FlowLab.mountGradio(element, FLOWLAB_SETUP, () => trigger('wish', {}));",
+                    js_on_load=ON_LOAD,
                     elem_id="stages",
                     padding=False,
                     apply_default_css=False,

@@ -56,7 +56,8 @@ def source(files: tuple[str, ...] = NUMERIC, constants: Mapping[str, str] | None
 @lru_cache(maxsize=1)
 def explore_script() -> str:
     """Everything that the Explore page runs; its settling worker is made of the numeric files' text."""
-    return source((*NUMERIC, *DRAWING, *EXPLORE, MOUNT["gradio"]), {"NUMERIC_SOURCE": source(NUMERIC)})
+    own = source((*NUMERIC, *DRAWING, *EXPLORE, MOUNT["gradio"]), {"NUMERIC_SOURCE": source(NUMERIC)})
+    return f"{own}globalThis.mountFlowLab?.();\n"  # an element that waits for this script (app/pages/explore.py)
 
 
 @lru_cache(maxsize=1)

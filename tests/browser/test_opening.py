@@ -74,3 +74,37 @@ def test_the_page_is_light_on_the_wire(opened, lab, chromium):
     total = sum(sizes) / 1e6
     print(f"{total:.2f} MB on the wire (bar 1.5)")
     assert total < 1.5
+
+
+LATE = {
+    "the stage's script": (
+        "**/stage/explore.js?*",
+        "setTimeout(() => document.head.append(Object.assign(document.createElement('script'), { src: '{url}' })), 1500);",
+    ),
+    "Gradio's element": (
+        "**/assets/HTML-*.js*",
+        "await new Promise((resume) => setTimeout(resume, 1500)); export * from '{url}'; export { default } from '{url}';",
+    ),
+}
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_the_page_opens_whichever_script_comes_last(lab, chromium, late):
+    """Gradio puts the stage's script into the page by a script of its own: neither waits for the other."""
+    pattern, script = LATE[late]
+    page = chromium.new_page(viewport={"width": 1400, "height": 900})
+    held = []
+
+    def hold(route):
+        url = route.request.url
+        if "late" in url:
+            route.continue_()
+        else:
+            held.append(url)
+            route.fulfill(body=script.replace("{url}", f"{url}{'&' if '?' in url else '?'}late"), content_type="text/javascript")
+
+    page.route(pattern, hold)
+    page.goto(lab)
+    page.wait_for_function("() => window.explore && window.explore.session.sides.b.measured", timeout=20_000)
+    assert held
+    page.close()
