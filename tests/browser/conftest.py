@@ -86,9 +86,11 @@ class Watched:
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
         self.page.goto(f"{address}/{query}")
+        from playwright.sync_api import TimeoutError as TooLate
+
         try:
             self.page.wait_for_function("() => window.explore && window.explore.session.sides.b.measured")
-        except TimeoutError as error:
+        except TooLate as error:
             raise AssertionError(f"the page did not open; its console says {self.faults}") from error
 
     def _route(self, route) -> None:

@@ -49,6 +49,14 @@ def test_a_csv_file_becomes_the_target(opened, tmp_path):
     page.page.wait_for_function("() => window.explore.view.a.target === 'custom'", timeout=60_000)
     page.settle()
     assert "300 points" in page.page.locator("#message").inner_text()
+    first = page.page.evaluate("() => window.explore.session.sides.a.picture.box")
+    file.write_text("x,y\n" + "\n".join(f"{0.2 * x},{0.2 * y}" for x, y in points))
+    page.page.get_by_role("button", name="Draw").click()
+    page.page.locator("input[type=file]").set_input_files(file)
+    page.page.wait_for_function("(box) => window.explore.session.sides.a.picture.box.right < 0.6 * box.right", arg=first, timeout=60_000)
+    page.page.get_by_role("button", name="Undo", exact=True).click()  # an earlier target comes back in its own box
+    page.settle()
+    assert page.page.evaluate("() => window.explore.session.sides.a.picture.box") == first
 
 
 def test_a_file_that_is_no_cloud_is_refused_in_a_sentence(opened, tmp_path):
@@ -76,6 +84,7 @@ def test_batch_ot_is_fitted_on_release_and_then_lives_in_the_browser(opened):
     page.page.evaluate("() => window.explore.control('scale', 0.8)")
     assert page.page.evaluate("() => window.explore.session.sides.b.stale").startswith("last fit shown")
     page.page.wait_for_function("() => !window.explore.session.sides.b.stale", timeout=60_000)
+    assert "B's field is fitted, ends off by 0." in page.page.locator("#status").inner_text()
     page.page.get_by_text("All numbers").click()
     assert "Estimate" in page.page.locator(".fl-more").inner_text()
     page.picture("batch-ot")

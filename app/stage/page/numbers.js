@@ -87,7 +87,18 @@ function showStatus(page, ma, mb) {
     agreed = `; Python's float64 numbers differ by ${shortNumber(off) === "0" ? "less than 1e-9" : shortNumber(off)}`;
   }
   page.dom.nfeWords.textContent = `NFE ${page.session.view.a.nfe}`;
-  page.dom.status.textContent = `${counted}${fewer}; reference off by at most ${readable(Math.max(ma.globalError.referenceError, mb.globalError.referenceError))}${agreed}`;
+  const estimates = ["a", "b"].map((name) => estimateWords(page, name)).filter(Boolean).map((words) => `; ${words}`).join("");
+  page.dom.status.textContent = `${counted}${fewer}; reference off by at most ${readable(Math.max(ma.globalError.referenceError, mb.globalError.referenceError))}${estimates}${agreed}`;
+}
+
+// How far off a side's field is for being fitted to pairs, or for being put on a grid (known when its training has been measured); "" where it is exact.
+function estimateWords(page, name) {
+  const { world, given } = page.session.sides[name], side = name.toUpperCase();
+  if (world.grid) {
+    const grid = page.learning?.reports?.[name]?.shares.grid;
+    return grid === undefined ? "" : `${side}'s grid moves ends by ${readable(grid)} (median)`;
+  }
+  return world.fitted && given.fitted ? `${side}'s field is fitted, ends off by ${readable(given.fitted.estimate.end_median)} (median)` : "";
 }
 
 // What differs between A and B, as chips.
