@@ -25,7 +25,22 @@ DRAWING = tuple(
     f"{name}.js"
     for name in (
         *("colours", "viewport", "words", "states", "probing", "words_of_scene"),
-        *("discs", "density", "heat", "marching", "contours", "arrows", "pairs", "traces", "ghosts", "rings", "hover", "probe", "labels"),
+        *(
+            "discs",
+            "density",
+            "heat",
+            "marching",
+            "contours",
+            "arrows",
+            "pairs",
+            "traces",
+            "ghosts",
+            "collapsed",
+            "rings",
+            "hover",
+            "probe",
+            "labels",
+        ),
         *("paint", "clock", "session", "ask", "elements", "pointing", "labelling", "linked"),
         *("png", "svg", "gif", "csv"),
         *("chart_frame", "line_chart", "bar_chart", "charts"),

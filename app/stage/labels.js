@@ -10,12 +10,12 @@ function classMeans(mixture) {
   return means.map((sum, i) => sum / (total[i >> 1] || 1));
 }
 
-// Digits at the class means; none where there is one class.
-function drawDigits(ctx, view, look, mixture) {
+// Digits at the class means, beside them where a class is drawn as one disc (collapsed: Map of class to place); none where there is one class.
+function drawDigits(ctx, view, look, mixture, collapsed) {
   if (mixture.classCount < 2) return;
   const means = classMeans(mixture), size = look.compact ? 9 : Math.round(1.08 * look.text);
   for (let c = 0; c < mixture.classCount; c++) {
-    const x = toPixelX(view, means[2 * c]), y = toPixelY(view, means[2 * c + 1]);
+    const aside = collapsed.has(c) ? COLLAPSED_RADIUS * look.stroke + 0.8 * size : 0, x = toPixelX(view, means[2 * c]) - aside, y = toPixelY(view, means[2 * c + 1]);
     drawWords(ctx, look, String(c), x, y + 0.5, { size, weight: 700, colour: look.ink, align: "center", baseline: "middle", halo: look.compact ? 2.5 : 4 });
   }
 }

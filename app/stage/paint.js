@@ -165,8 +165,10 @@ function drawAbove(ctx, scene, fade) {
   const { picture, options, look, view, flow, positions, outlines, traced, drawn, memo } = scene, { show, time } = options, { run, exact } = picture;
   freshPen(ctx);
   const k = stateBefore(run.t, time + 1e-9), opacity = fade * ghostOpacity(run.t[k], time, k === run.t.length - 1);
+  const collapsed = show.has("particles") && fade === 1 ? collapsedClasses(view, positions, picture.colour, drawn) : new Map();
   if (picture.ends) drawRings(ctx, view, look, picture.ends, traced);
   if (show.has("ghosts")) drawGhosts(ctx, view, look, memo("ghosts", [picture, k, traced], () => ghostsAt(run, exact, traced, time)), opacity);
+  drawCollapsed(ctx, look, collapsed);
   const row = options.hovered ?? -1;
   if (row >= 0 && row < Math.min(drawn, exact.n)) {
     const at = [positions[2 * row], positions[2 * row + 1]];
@@ -174,7 +176,7 @@ function drawAbove(ctx, scene, fade) {
   }
   const told = show.has("probe") && options.probe ? picture.probeAt(options.probe.x, options.probe.y, time) : null; // full OT has no field for any other point
   if (told !== null) drawProbe(ctx, view, look, options.probe, told, (picture.world.fitted ?? picture.world).target.classes, options.probeStep);
-  drawDigits(ctx, view, look, picture.world.target);
+  drawDigits(ctx, view, look, picture.world.target, collapsed);
   if (outlines && !look.compact) {
     drawNames(ctx, look, memo("names", [outlines.prior, outlines.target, view, look], () => placeNames(view, look, outlines, picture.world)));
   }

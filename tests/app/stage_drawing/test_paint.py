@@ -156,3 +156,13 @@ def test_parts_of_a_one_class_target_have_their_own_colours():
     assert value(f"(({{ world: {{ target }} }}) => L.colouredBy(target) === target)({PICTURE})"), (
         "classes have the colours where there are some"
     )
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0, {"0": [150, 200], "1": [250, 200]}), (0.1, {})])
+def test_a_class_that_has_come_to_one_point_is_one_disc(spread, expected):
+    """Ten particles of each of two classes around (-1, 0) and (1, 0); 50 pixels a unit."""
+    points = [value for i in range(20) for value in ((-1 if i < 10 else 1) + spread * (i % 2), 0)]
+    view = "L.makeViewport({ left: -4, right: 4, bottom: -4, top: 4 }, 400, 400, 1)"
+    colour = [i // 10 for i in range(20)]
+    assert value(f"Object.fromEntries(L.collapsedClasses({view}, {points}, {colour}, 20))") == expected
+    assert value(f"Object.fromEntries(L.collapsedClasses({view}, {points}, {colour}, 7))") == {}, "a few points say nothing"
