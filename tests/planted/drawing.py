@@ -8,9 +8,7 @@ def drawn(file: str, old: str, new: str, test: str) -> Fault:
 
 
 FAULTS: tuple[Fault, ...] = (
-    drawn(
-        "collapsed.js", "right - left < COLLAPSED_WITHIN && ", "", "test_paint.py::test_a_class_that_has_come_to_one_point_is_one_disc"
-    ),
+    drawn("collapsed.js", "right - left < COLLAPSED_WITHIN && ", "", "test_paint.py::test_a_class_that_has_come_to_one_point_is_one_disc"),
     drawn(
         "paint.js",
         "compact ? Math.min(COMPACT_PARTICLES, picture.n) : picture.n",
