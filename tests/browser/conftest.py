@@ -1,5 +1,6 @@
 """A running lab and a real browser. Without a browser the tests are skipped, loudly; with CI=true that is a failure."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -37,14 +38,16 @@ def free_port() -> int:
         return held.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[str]:
-    """The address of a lab started as the README says, on a free port."""
-    if CHROMIUM is None and os.environ.get("CI") == "true":
-        pytest.fail("CI=true needs a browser")
+@contextlib.contextmanager
+def started(**environment: str) -> Iterator[str]:
+    """The address of a lab started as the README says, on a free port; the server's answer has been waited for."""
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "app", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "app", "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -61,6 +64,15 @@ def lab() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[str]:
+    """The address of a running lab."""
+    if CHROMIUM is None and os.environ.get("CI") == "true":
+        pytest.fail("CI=true needs a browser")
+    with started() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

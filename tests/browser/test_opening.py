@@ -4,6 +4,29 @@ import time
 
 import pytest
 
+from tests.browser.conftest import started
+
+MOVED = """() => {
+  const canvas = document.getElementById("stage-a");
+  if (!canvas || !window.explore || !window.explore.page.painted) return false;
+  const now = canvas.toDataURL();
+  const moved = window.seen && window.seen !== now;
+  window.seen = now;
+  return moved;
+}"""
+
+
+def test_from_the_command_to_a_moving_picture_with_nothing_cached(chromium, tmp_path):
+    began = time.perf_counter()
+    with started(XDG_CACHE_HOME=str(tmp_path)) as address:
+        page = chromium.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(address, wait_until="commit")
+        page.wait_for_function(MOVED, polling=30)
+        took = time.perf_counter() - began
+        page.close()
+    print(f"moving picture {took:.1f} s after the command (bar 8)")
+    assert took < 16, f"{took:.1f} s; the bar is 8 s, and twice that fails"
+
 
 def test_particles_move_within_two_seconds_without_a_click(lab, chromium):
     page = chromium.new_page(viewport={"width": 1400, "height": 900})
@@ -12,17 +35,7 @@ def test_particles_move_within_two_seconds_without_a_click(lab, chromium):
     page = chromium.new_page(viewport={"width": 1400, "height": 900})
     began = time.perf_counter()
     page.goto(lab, wait_until="commit")
-    page.wait_for_function(
-        """() => {
-          const canvas = document.getElementById("stage-a");
-          if (!canvas || !window.explore || !window.explore.page.painted) return false;
-          const now = canvas.toDataURL();
-          const moved = window.seen && window.seen !== now;
-          window.seen = now;
-          return moved;
-        }""",
-        polling=30,
-    )
+    page.wait_for_function(MOVED, polling=30)
     took = time.perf_counter() - began
     page.close()
     print(f"first moving picture after {took:.2f} s (bar 2)")
