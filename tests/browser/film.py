@@ -13,7 +13,7 @@ from tests.browser.conftest import CHROMIUM
 from toy.stages import CLASS_COLOURS
 
 WINDOW, WIDTH = (1280, 860), 800  # of the window, and of the film, in pixels
-ACCENT, GRADIOS_BLUE = "#b3261e", "#3b82f6"
+ACCENT = "#b3261e"
 STEPS, STEP_MS, HOLD_MS = 20, 90, 1800
 
 
@@ -52,7 +52,7 @@ def film(address: str, out: Path) -> None:
 
 def _palette() -> Image.Image:
     """The page's own colours, each in steps to paper and to ink: a median cut gives most of its colours to greys, and loses classes."""
-    own = [*CLASS_COLOURS[:-1], ACCENT, GRADIOS_BLUE]
+    own = [*CLASS_COLOURS[:-1], ACCENT]
     colours = [tuple(round(255 * k / 39) for _ in range(3)) for k in range(40)]
     for name in own:
         rgb = [int(name[i : i + 2], 16) for i in (1, 3, 5)]
