@@ -18,6 +18,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 600  # seconds for one test
 ROOMS = ("lab", "toy", "app", "tests", "assets", "pyproject.toml")
 
 
@@ -56,13 +57,19 @@ def replay(fault: Fault) -> str | None:
         path.write_text(text.replace(fault.old, fault.new))
         command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", fault.test]
         quiet = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(command, cwd=copy, env=quiet, capture_output=True, text=True, timeout=600, check=False)
+        try:
+            done = subprocess.run(command, cwd=copy, env=quiet, capture_output=True, text=True, timeout=LONGEST, check=False)
+        except subprocess.TimeoutExpired:
+            return f"the test had not ended after {LONGEST} s"
     if done.returncode == 1:  # pytest: tests ran and some failed; 2 to 5 are mishaps that prove nothing
         return None
     return "the test stayed green" if done.returncode == 0 else f"pytest ended with status {done.returncode}:\n{done.stdout[-1500:]}"
 
 
 def main() -> int:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return 0
     only = set(sys.argv[1:])
     chosen = [f for f in faults() if not only or f.file in only]
     if not chosen:

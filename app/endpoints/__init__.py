@@ -54,6 +54,7 @@ class Services:
     def close(self) -> None:
         """Ends every process."""
         self.trainings.close()
+        self.setup.close()
         for lane in (self.quick, self.heavy):
             lane.close()
 

@@ -71,6 +71,12 @@ class Setup:
                 self._keep(self._text)
             return self._text
 
+    def close(self) -> None:
+        """Lets go of whoever waits for the worker, which may end now: a thread that waits for ever would keep the server from ending."""
+        for waited in (self._first, self._whole):
+            if waited is not None:
+                waited.cancel()
+
     def _begin(self) -> None:
         if self._text is not None or self._whole is not None:
             return

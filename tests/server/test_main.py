@@ -100,6 +100,20 @@ def test_it_serves_behind_the_password_and_leaves_no_process_behind(tmp_path: Pa
     assert len(gone) == len(children)
 
 
+def test_it_ends_at_once_while_it_still_prepares(tmp_path: Path):
+    """With nothing cached a worker makes the setup for some seconds; nobody may wait for it after Ctrl-C."""
+    port = free_port()
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    server = subprocess.Popen([sys.executable, "-m", "app", "--port", str(port)], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/stage/explore.css", server)
+        assert not list(tmp_path.rglob("setup-*.json")), "the setup was there before the server could be ended"
+        server.send_signal(signal.SIGINT)
+        assert server.wait(15) in (0, -signal.SIGINT)
+    finally:
+        server.kill()
+
+
 def test_workers_end_when_the_server_is_killed(tmp_path: Path):
     port = free_port()
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
