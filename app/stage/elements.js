@@ -18,7 +18,7 @@ function buildLinked() {
   const play = make("button", { type: "button", class: "fl-play", id: "play" }, "Play");
   const time = make("input", { type: "range", min: "0", max: "1", step: "0.001", value: "1", "aria-label": "Time", class: "fl-time", id: "time" });
   const timeWords = make("output", { class: "fl-time-words", for: "time" }, "t = 1.00");
-  const fewer = make("button", { type: "button", "aria-label": "Fewer evaluations" }, "−"), more = make("button", { type: "button", "aria-label": "More evaluations" }, "+"), nfeWords = make("output", {}, "");
+  const fewer = make("button", { type: "button", "aria-label": "Step evaluations down" }, "−"), more = make("button", { type: "button", "aria-label": "Step evaluations up" }, "+"), nfeWords = make("output", {}, "");
   const stages = make("div", { class: "fl-stages" }, a.figure, b.figure);
   const transport = make("div", { class: "fl-transport" }, play, time, timeWords, make("div", { class: "fl-nfe", role: "group", "aria-label": "Evaluations" }, fewer, nfeWords, more));
   return { a, b, stages, transport, play, time, timeWords, fewer, more, nfeWords };
