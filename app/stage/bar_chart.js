@@ -19,7 +19,7 @@ function barChart({ title, groups, unit, width = CHART_SIZE.width }) {
       parts.push(chartText(size.left + wide + 8, y + line - 5, shortNumber(value), { colour: CHART_INK }));
     });
   });
-  if (shown.length === 0) parts.push(chartText(0, size.top + line, "nothing to show"));
+  if (shown.length === 0) parts.push(chartText(0, size.top + line, "not known yet"));
   const cell = (value) => (isNumber(value) ? shortNumber(value) : "does not arise");
   return chartFigure(size, parts.join(""), `${title} (${unit})`, ["share", "A", "B"], shown.map(({ name, a, b }) => [name, cell(a), cell(b)]));
 }

@@ -76,9 +76,9 @@ function fieldErrorChartMarkup({ a, b, width }) {
 const SHARE_NAMES = { start: "start", solver: "solver", model: "model", grid: "grid", estimate: "estimate", coupling: "coupling" };
 
 // Shares of the error: a, b = { start, solver, model, grid, estimate, coupling }, each a number, null or missing.
-function sharesChartMarkup({ a, b, width }) {
+function sharesChartMarkup({ a, b, title = "Shares of the error", width }) {
   const groups = Object.entries(SHARE_NAMES).map(([key, name]) => ({ name, a: a?.[key] ?? null, b: b?.[key] ?? null }));
-  return barChart({ title: "Shares of the error", unit: "data units", groups, width });
+  return barChart({ title, unit: "data units", groups, width });
 }
 
 // Training loss against the floor that no network gets below: a, b = [[iteration, loss]]; floorA, floorB: numbers or missing.

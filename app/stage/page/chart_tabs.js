@@ -35,6 +35,7 @@ function chartNamed(page, name, width) {
 
 // Where a side's error comes from: the solver's share is the browser's own, the others Python's, a moment after rest; a learned field's from its training.
 function sharesOf(page, name) {
-  const learned = page.learning?.reports?.[name]?.shares, proof = page.python[name];
-  return learned || { ...(proof ? proof.shares : {}), solver: page.session.sides[name].measured.globalError.rmse };
+  const { world, measured } = page.session.sides[name], proof = page.python[name];
+  if (world.grid) return reportShown(page, name)?.shares ?? {};
+  return { ...(proof ? proof.shares : {}), solver: measured.globalError.rmse };
 }

@@ -132,6 +132,11 @@ async function commandLearning(page, word) {
   }
 }
 
+// What was measured of a side's network when its training had ended, while that network is the one shown; else nothing.
+function reportShown({ learning }, name) {
+  return learning && learning.shown === learning.kept.at(-1) ? learning.reports?.[name] : undefined;
+}
+
 // Back to the exact field; a training that still runs is ended.
 function endLearning(page) {
   const { learning, session } = page;
@@ -150,7 +155,7 @@ function showLearningCharts(page) {
   const width = Math.min(420, Math.max(260, learning.charts.clientWidth / 3 - 18)), charts = [
     drawLossChart({ width, a: line(0, (s) => s.loss), b: line(1, (s) => s.loss), floorA: learning.losses.at(-1)?.sides[0].floor, floorB: learning.losses.at(-1)?.sides[1].floor }),
     look ? drawFieldErrorChart({ width, a: look.sides[0], b: look.sides[1] }) : null,
-    learning.reports?.a ? drawSharesChart({ width, a: learning.reports.a.shares, b: learning.reports.b?.shares }) : null,
+    learning.reports?.a ? drawSharesChart({ width, title: "Shares of the error, trained to the end", a: learning.reports.a.shares, b: learning.reports.b?.shares }) : null,
   ];
   learning.charts.replaceChildren(...charts.filter(Boolean));
 }

@@ -95,7 +95,7 @@ function showStatus(page, ma, mb) {
 function estimateWords(page, name) {
   const { world, given } = page.session.sides[name], side = name.toUpperCase();
   if (world.grid) {
-    const grid = page.learning?.reports?.[name]?.shares.grid;
+    const grid = reportShown(page, name)?.shares.grid;
     return grid === undefined ? "" : `${side}'s grid moves ends by ${readable(grid)} (median)`;
   }
   return world.fitted && given.fitted ? `${side}'s field is fitted, ends off by ${readable(given.fitted.estimate.end_median)} (median)` : "";
