@@ -14,11 +14,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from app import security
 from app.endpoints import Services
+from app.endpoints.body import Refused, parse_json
 from app.security import BODY, CLOUD_BODY, COOKIE, guard
 from app.server import SETUP_NAME, Page, create_app
 
 HERE = "http://127.0.0.1:7860"
-PASSWORD = "correct horse"
+PASSWORD = "correct: horse"  # a colon parts the user's name from it, and may be in it
 
 
 async def echo(request: Request) -> JSONResponse:
@@ -85,9 +86,14 @@ def test_every_reply_keeps_to_itself(status: str):
     policy = reply.headers["content-security-policy"]
     assert "frame-ancestors 'self'" in policy
     assert "default-src 'self'" in policy
+    assert "object-src 'none'" in policy
+    assert "form-action 'self'" in policy
     assert "http:" not in policy
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["x-frame-options"] == "SAMEORIGIN"
+    for name in ("referrer-policy", "cross-origin-opener-policy", "cross-origin-resource-policy"):
+        assert reply.headers[name] == "same-origin"
+    assert reply.headers["cache-control"] == "no-cache"
     assert not [name for name in reply.headers if name.startswith("access-control-")]
 
 
@@ -115,6 +121,9 @@ def test_a_password_once_given_stands_in_a_cookie():
     opened = locked.get("/", headers=basic(PASSWORD))
     assert opened.status_code == 200
     assert {"HttpOnly", "SameSite=Strict"} <= set(opened.headers["set-cookie"].split("; "))
+    assert "Secure" not in opened.headers["set-cookie"].split("; ")
+    safe = TestClient(locked.app, base_url="https://127.0.0.1:7860").get("/", headers=basic(PASSWORD))
+    assert "Secure" in safe.headers["set-cookie"].split("; ")
     assert locked.get("/").status_code == 200  # by the client's cookie
     cookie = {"Cookie": f"{COOKIE}={locked.cookies[COOKIE]}"}
     with locked.websocket_connect("/ws", headers=cookie | {"Host": "127.0.0.1:7860"}) as ws:
@@ -125,8 +134,12 @@ def test_a_password_once_given_stands_in_a_cookie():
 def test_guessing_is_slowed_down(monkeypatch: pytest.MonkeyPatch):
     locked = client(password=PASSWORD)
     for _ in range(security.TRIES):
+        assert locked.get("/").status_code == 401  # who has given none has guessed nothing
+    for _ in range(security.TRIES):
         assert locked.get("/", headers=basic("guess")).status_code == 401
     assert locked.get("/", headers=basic(PASSWORD)).status_code == 429
+    elsewhere = TestClient(locked.app, base_url=HERE, client=("192.0.2.7", 50_000))
+    assert elsewhere.get("/", headers=basic(PASSWORD)).status_code == 200  # one guesser does not lock out the others
     monkeypatch.setattr(security, "TRY_AGAIN", 0.0)
     assert locked.get("/", headers=basic(PASSWORD)).status_code == 200
 
@@ -140,6 +153,38 @@ def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not():
         yield from (b"x" * 2**19 for _ in range(5))
 
     assert client().post("/api/verify", content=chunks()).status_code == 413
+
+
+@pytest.mark.parametrize("prefix", ["", "/compare"])
+@pytest.mark.parametrize("closed", security.CLOSED)
+def test_what_gradio_tells_of_itself_is_closed_wherever_a_page_is(prefix: str, closed: str):
+    assert client().get(f"{prefix}{closed}").json() == {"error": "there is no such address"}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": 1e999}', "too large"),
+        (b'{"a": 123456789012345678901}', "too long"),
+        (b"[1]", "a JSON object"),
+        (b"\xff", "JSON"),
+        (b'{"a":' * 9 + b"1", "JSON"),
+        (b"[" * 100_000, "nested"),
+    ],
+)
+def test_json_that_cannot_be_used_is_refused_in_a_sentence(body: bytes, words: str):
+    with pytest.raises(Refused, match=words) as refused:
+        parse_json(body)
+    assert refused.value.status == 400
+
+
+def test_json_that_can_be_used_is_read():
+    assert parse_json(b'{"a": 12345678901234567890, "b": [1.5, -2e3], "c": {"d": null}}') == {
+        "a": 12345678901234567890,
+        "b": [1.5, -2e3],
+        "c": {"d": None},
+    }
 
 
 def test_a_page_carries_the_setup_and_is_behind_the_same_gates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -17,12 +17,13 @@ from app.tasks.scenes import FULL_OT_MOST, box, mixture_from, mixture_json, plai
 from toy.blocks import PairedField
 from toy.learning.grids import GridField
 from toy.mixtures import Mixture
-from toy.scene import Scene, View
+from toy.scene import CONTROLS, WHOLE, Scene, View
 from toy.targets import NAMES, by_name
 from toy.trace import trace
 from toy.world import world
 
 OWN = Mixture([0.25, 0.75], [[1.0, 2.0], [-1.0, 0.5]], [[[1.0, 0.3], [0.3, 2.0]], [[0.5, 0.0], [0.0, 0.1]]], [1, 0])
+MANY = Mixture([1 / 65] * 65, [[float(k), 0.0] for k in range(65)], [[[1.0, 0.0], [0.0, 1.0]]] * 65)
 SCENES = (
     Scene(count=300),
     Scene(target="custom", mixture=OWN, prior="conditional", sees="class", count=300),
@@ -62,6 +63,7 @@ def test_whole_numbers_of_javascript_stay_whole_and_the_count_is_cut():
         ({"target": "custom", "mixture": {"weights": {"0": 1}}}, "mixture's weights must be a flat list"),
         ({"target": "custom", "mixture": mixture_json(OWN) | {"weights": [2.0, 3.0]}}, "weights"),
         ({"target": "custom", "mixture": mixture_json(OWN) | {"more": 1}}, "unknown keys more"),
+        ({"target": "custom", "mixture": mixture_json(MANY)}, "1 to 64 components are needed"),
         ({"coupling": "full-ot", "count": FULL_OT_MOST + 1}, "too many for full OT"),
     ],
 )
@@ -70,6 +72,10 @@ def test_a_bad_scene_is_refused_in_one_sentence_that_names_the_fault(given: obje
         scene_from(given)
     assert named in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_full_ot_of_the_most_points_is_let_in():
+    assert scene_from({"coupling": "full-ot", "count": FULL_OT_MOST}).count == FULL_OT_MOST
 
 
 def test_a_mixture_is_flattened_row_by_row():
@@ -111,14 +117,17 @@ def test_the_setup_holds_every_target_and_the_first_one_says_what_it_lacks():
     assert scene_from(whole["defaults"]) == Scene()
     assert whole["controls"]["nfe"] == {"least": 1, "most": 4096, "about": whole["controls"]["nfe"]["about"], "whole": True}
     assert whole["controls"]["fit_count"]["off"] == 0
+    assert {name for name, control in whole["controls"].items() if control.get("whole")} == set(WHOLE) & set(CONTROLS)
     json.dumps(whole, allow_nan=False)
 
 
 def test_a_view_comes_with_notes_and_the_box_of_its_own_mixture():
-    query = View(a=SCENES[1], b=replace(SCENES[1], nfe=8)).to_query()
+    wide = replace(SCENES[1], mixture=Mixture([1.0], [[9.0, 0.0]], [[[1.0, 0.0], [0.0, 1.0]]], [0]))
+    query = View(a=SCENES[1], b=wide).to_query()
     found = setup.view({"query": query + "&nfe=0&wrong=1"})
     assert scene_from(found["view"]["a"]) == replace(SCENES[1], nfe=1)
-    assert found["boxes"]["a"] == box(OWN)
+    assert wide.mixture is not None
+    assert found["boxes"] == {"a": box(OWN), "b": box(wide.mixture)}
     assert len(found["notes"]) == 2
     assert setup.view({"query": ""})["boxes"] == {"a": None, "b": None}
 
@@ -143,7 +152,7 @@ def test_numbers_that_json_cannot_carry_become_null():
 
 def test_full_ots_pairing_is_the_one_of_the_scenes_world():
     for sees in ("position", "class"):
-        given = {"coupling": "full-ot", "count": 150, "sees": sees}
+        given = {"coupling": "full-ot", "count": 150, "sees": sees, "seed": 3}
         scene = scene_from(given)
         order = np.frombuffer(coupling.pairing({"scene": given}), dtype="<i4")
         assert sorted(order) == list(range(150))
@@ -189,6 +198,7 @@ def test_a_drawing_and_a_file_of_the_same_points_give_the_same_mixture():
     text = "x,y,class\n" + "\n".join(f"{x!r},{y!r},{c}" for (x, y), c in zip(points, classes, strict=True))
     read = clouds.cloud({"text": text})
     assert drawn["mixture"] == read["mixture"]
+    assert drawn["box"] == box(mixture_from(drawn["mixture"]))
     assert (drawn["rows"], drawn["class_names"], drawn["mixture"]["classCount"]) == (120, ["0", "1"], 2)
     means = np.array(drawn["mixture"]["means"]).reshape(-1, 2)
     assert np.abs(np.abs(means) - 2).max() < 0.5
@@ -196,27 +206,28 @@ def test_a_drawing_and_a_file_of_the_same_points_give_the_same_mixture():
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "words"),
     [
-        {},
-        {"points": "junk"},
-        {"points": [[1, 2]] * 3},
-        {"points": [[1, "2"]] * 20},
-        {"points": [[1, 2, 3]] * 20},
-        {"points": [[1.0, 2.0]] * 20},
-        {"points": [[i, i] for i in range(20)], "classes": [1]},
-        {"points": [[i, i] for i in range(20)], "classes": [None] * 20},
-        {"text": ""},
-        {"text": "a,b\n1,2"},
+        ({}, "points"),
+        ({"points": "junk"}, "points"),
+        ({"points": [[1, 2]] * 3}, "8"),
+        ({"points": [[1, "2"]] * 20}, "points must be"),
+        ({"points": [[1, 2, 3]] * 20}, "points must be"),
+        ({"points": [[1.0, 2.0]] * 20}, "coincide"),
+        ({"points": [[i, i] for i in range(20)], "classes": [1]}, "classes"),
+        ({"points": [[i, i] for i in range(20)], "classes": [None] * 20}, "classes must be"),
+        ({"text": ""}, "file"),
+        ({"text": "a,b\n1,2"}, "columns"),
     ],
 )
-def test_points_that_cannot_be_fitted_are_refused(given: dict):
-    with pytest.raises(ValueError):
+def test_points_that_cannot_be_fitted_are_refused(given: dict, words: str):
+    with pytest.raises(ValueError, match=words):
         clouds.cloud(given)
 
 
 def test_letters_are_the_target_that_spells_them():
-    assert {k: v for k, v in clouds.letters({"letters": "Hi"}).items() if k != "box"} == mixture_json(by_name("letters", letters="Hi"))
+    spelt = by_name("letters", letters="Hi")
+    assert clouds.letters({"letters": "Hi"}) == mixture_json(spelt) | {"box": box(spelt)}
     for bad in (None, 3, "", "   ", "x" * 9, "x" * 10**6):
         with pytest.raises(ValueError):
             clouds.letters({"letters": bad})

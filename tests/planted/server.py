@@ -11,7 +11,40 @@ def gate(old: str, new: str, test: str) -> Fault:
     return Fault("app/security.py", old, new, f"{SECURITY}::{test}")
 
 
+def task(file: str, old: str, new: str, test: str) -> Fault:
+    return Fault(f"app/tasks/{file}", old, new, f"{TASKS}::{test}")
+
+
 FAULTS: tuple[Fault, ...] = (
+    task("coupling.py", "scene.seed, TARGET_STREAM", "0, TARGET_STREAM", "test_full_ots_pairing_is_the_one_of_the_scenes_world"),
+    task("setup.py", '("b", found.b)', '("b", found.a)', "test_a_view_comes_with_notes_and_the_box_of_its_own_mixture"),
+    task("setup.py", '"whole": name in WHOLE', '"whole": True', "test_the_setup_holds_every_target_and_the_first_one_says_what_it_lacks"),
+    task("clouds.py", '{"box": box(made)}', '{"box": box(by_name("moons"))}', "test_letters_are_the_target_that_spells_them"),
+    task("clouds.py", "len(p) == 2 and ", "", "test_points_that_cannot_be_fitted_are_refused"),
+    task("scenes.py", "not 1 <= count <= MOST", "not 1 <= count", "test_a_bad_scene_is_refused_in_one_sentence_that_names_the_fault"),
+    task("scenes.py", "scene.count > FULL_OT_MOST", "scene.count >= FULL_OT_MOST", "test_full_ot_of_the_most_points_is_let_in"),
+    gate(
+        "            if given is not None:\n                self._wrong",
+        "            if True:\n                self._wrong",
+        "test_guessing_is_slowed_down",
+    ),
+    gate('(scope.get("client") or ("unknown", 0))[0]', '"unknown"', "test_guessing_is_slowed_down"),
+    gate('"; Secure" if scope.get("scheme") == "https" else ""', '""', "test_a_password_once_given_stands_in_a_cookie"),
+    gate('.partition(b":")[2]', '.rpartition(b":")[2]', "test_a_password_once_given_stands_in_a_cookie"),
+    gate('    "Cross-Origin-Resource-Policy": "same-origin",\n', "", "test_every_reply_keeps_to_itself"),
+    gate('scope["path"].endswith(CLOSED)', 'scope["path"] in CLOSED', "test_what_gradio_tells_of_itself_is_closed_wherever_a_page_is"),
+    Fault(
+        "app/endpoints/body.py",
+        "parse_constant=_constant",
+        "parse_constant=float",
+        f"{SECURITY}::test_json_that_cannot_be_used_is_refused_in_a_sentence",
+    ),
+    Fault(
+        "app/endpoints/body.py",
+        "if len(text) > DIGITS:",
+        "if len(text) < 0:",
+        f"{SECURITY}::test_json_that_cannot_be_used_is_refused_in_a_sentence",
+    ),
     gate(
         "TrustedHostMiddleware(app, allowed_hosts=list(hosts), www_redirect=False)",
         "app",
