@@ -24,7 +24,11 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 BODY, CLOUD_BODY = 2 * 2**20, 5 * 2**20  # bytes; the second for /api/cloud
 CLOUD = "/api/cloud"
 DISCARDED, PATIENCE = 4, 2.0  # of a body that is too large: so many times the most that is read, and seconds, are read and thrown away
-CLOSED = ("/gradio_api/info", "/gradio_api/openapi.json")  # what Gradio tells of its handlers, which no page asks for
+CLOSED = (
+    "/gradio_api/info",
+    "/gradio_api/openapi.json",
+    "/gradio_api/upload",
+)  # what Gradio tells of its handlers, and where it keeps files: no page asks for them
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE = "flowlab_key"
 TRIES, TRY_AGAIN = 10, 60.0  # wrong passwords from one address, and the seconds in which they are counted
@@ -77,7 +81,7 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        app = _nothing_here if scope["path"].endswith(CLOSED) else self.app
+        app = _nothing_here if scope["path"].rstrip("/").endswith(CLOSED) else self.app
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

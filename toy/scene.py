@@ -114,14 +114,15 @@ class Scene:
 
 
 _USUAL = {f.name: f.default for f in fields(Scene)}
-SHOWN = ("density", "field", "contours", "pairs", "traces", "particles", "ghosts", "probe")
+SHOWN = ("density", "field", "contours", "pairs", "traces", "particles", "ghosts", "probe", "rings")
 
 
 @dataclass(frozen=True)
 class View:
     """A whole picture: scenes A and B, the time on the clock, what is drawn, what the playback shows, and the layout.
 
-    time in [0, 1]; show: names from `SHOWN`; playback: solver (its real states) or exact; layout: page or lecture.
+    time in [0, 1]; show: names from `SHOWN`; playback: solver (its real states) or exact; layout: page or lecture;
+    (probe_x, probe_y): where the probe stands.
     """
 
     a: Scene = field(default_factory=Scene)
@@ -130,11 +131,12 @@ class View:
     show: tuple[str, ...] = ("contours", "traces", "particles", "ghosts")
     playback: str = "solver"
     layout: str = "page"
+    probe_x: float = 0.0
+    probe_y: float = 0.0
 
     def __post_init__(self) -> None:
-        _check("time", self.time, VIEW_CONTROLS["time"])
-        _check("playback", self.playback, VIEW_CONTROLS["playback"])
-        _check("layout", self.layout, VIEW_CONTROLS["layout"])
+        for name, control in VIEW_CONTROLS.items():
+            _check(name, getattr(self, name), control)
         for name in self.show:
             if name not in SHOWN:
                 raise ValueError(unknown("show", name, SHOWN))
@@ -143,9 +145,9 @@ class View:
     def to_query(self) -> str:
         """A's differences from the default scene under their own names, B's differences from A with the prefix b-, and the view's own fields."""
         own: dict[str, str] = {}
-        for name in ("time", "playback", "layout"):
+        for name in VIEW_CONTROLS:
             if getattr(self, name) != getattr(_OPENING, name):
-                own[name] = str(getattr(self, name))
+                own[name.replace("_", "-")] = str(getattr(self, name))
         if self.show != _OPENING.show:
             own["show"] = ",".join(self.show)
         b = {f"b-{name}": text for name, text in _differences(self.b, self.a).items()}
@@ -156,12 +158,13 @@ class View:
         """The view of a query string, and one sentence for each value that was clamped or ignored. Without a version and anything of a scene it shows the opening scenes."""
         given, notes = _parse(query)
         versioned = any(name == "v" for name, _ in parse_qsl(query.lstrip("?"), keep_blank_values=True))
-        opening = not versioned and not given.keys() - {*VIEW_CONTROLS, "show"}
+        addressed = {name.replace("_", "-"): name for name in VIEW_CONTROLS}
+        opening = not versioned and not given.keys() - {*addressed, "show"}
         b_given = {name.removeprefix("b-"): given.pop(name) for name in list(given) if name.startswith("b-")}
         own: dict[str, Any] = {}
-        for name, control in VIEW_CONTROLS.items():
-            if name in given:
-                own[name] = _coerce(name, given.pop(name), control, getattr(_OPENING, name), notes)
+        for key, name in addressed.items():
+            if key in given:
+                own[name] = _coerce(name, given.pop(key), VIEW_CONTROLS[name], getattr(_OPENING, name), notes)
         if "show" in given:
             names = [n for n in given.pop("show").split(",") if n]
             notes += [f"{unknown('show', n, SHOWN)}; ignored" for n in names if n not in SHOWN]
@@ -178,6 +181,8 @@ VIEW_CONTROLS: dict[str, Choice | Range] = {
     "time": Range(0, 1, "the time on the clock"),
     "playback": Choice(("solver", "exact"), "whether the particles show the solver's states or the exact flow"),
     "layout": Choice(("page", "lecture"), "the ordinary page, or large and light for a projector"),
+    "probe_x": Range(-100, 100, "where the probe stands, across"),
+    "probe_y": Range(-100, 100, "and up"),
 }
 
 

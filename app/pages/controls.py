@@ -64,6 +64,7 @@ WORDS: dict[str, dict[str, str]] = {
         "particles": "particles",
         "ghosts": "ghosts",
         "probe": "probe",
+        "rings": "A's ends on B",
     },
 }
 

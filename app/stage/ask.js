@@ -7,7 +7,8 @@ async function askServer(path, body) {
     throw new Error("the server does not answer; the page goes on with what it has");
   }
   const json = (answer.headers.get("content-type") || "").startsWith("application/json");
-  if (!answer.ok) throw new Error(json ? (await answer.json()).error : `the server answers ${answer.status}`);
+  // `refused`: the question itself cannot be answered, now or later.
+  if (!answer.ok) throw Object.assign(new Error(json ? (await answer.json()).error : `the server answers ${answer.status}`), { refused: answer.status === 400 });
   return json ? answer.json() : answer.headers.get("content-type").startsWith("text/") ? answer.text() : answer.arrayBuffer();
 }
 

@@ -1,7 +1,6 @@
 // The stage in a lesson: two linked stages, the sliders that the lesson hands over, and what has been measured, under them.
 
 const LESSON_SLIDERS = { nfe: ["NFE", 1], scale: ["Prior scale", 0.01], prior_mean: ["Prior mean", 0.01], separation: ["Separation", 0.05], batch_size: ["OT batch", 1] }; // label, step
-const NFE_MOST = 64; // of the slider; links and programs may ask for more
 
 // Mounts a lesson's stages into `root`. setup: the server's; dark(): whether the page is dark; said(measured): the numbers of both sides, each time they have settled.
 // Returns { show({ view, boxes }, sliders), end() }.

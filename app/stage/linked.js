@@ -5,9 +5,9 @@ const MEASURE_AFTER = 15; // ms without a move until both are measured
 const REST_AFTER = 80, REST_WHILE_PRESSED = 300; // ms without a move of any control until it is at rest; a hand that still holds a slider may go on
 
 // Links the stages of `dom` (buildLinked). setup: what the server says once. ask(path, body): the server; dark(): whether the page is dark now.
-// The owner sets `changed(what)` and `rested()` to hear of changes. end() gives everything back.
+// The owner sets `changed(what)`, `rested()` and `probed()` (the probe was let go) to hear of changes. end() gives everything back.
 function linkStages(dom, setup, { ask = askServer, dark = isDark } = {}) {
-  const linked = { dom, setup, ask, dark, probe: null, hovered: -1, frameAsked: false, next: "a", fade: 1, moving: false, changed: () => {}, rested: () => {} };
+  const linked = { dom, setup, ask, dark, probe: null, hovered: -1, frameAsked: false, next: "a", fade: 1, moving: false, changed: () => {}, rested: () => {}, probed: () => {} };
   const clockNow = { now: () => performance.now(), request: requestAnimationFrame.bind(window), cancel: cancelAnimationFrame.bind(window) };
   const changed = (what) => { linked.changed(what); paintSoon(linked); };
   linked.session = makeSession(setup, { post: (message) => linked.workers[message.side].postMessage(message), ask, changed });
@@ -48,6 +48,15 @@ function restLinked(linked) {
   linked.session.rest();
   linked.session.measure();
   linked.rested();
+}
+
+const NFE_MOST = 64; // of sliders; links and programs may ask for more
+
+// Puts the probe somewhere, to a hundredth, so that a link finds it there again.
+function moveProbe(linked, x, y) {
+  const place = (value) => Math.min(100, Math.max(-100, Number(value.toFixed(2))));
+  linked.probe = { x: place(x), y: place(y) };
+  paintSoon(linked);
 }
 
 // One settling worker a side: both cores of a small machine are free at rest.

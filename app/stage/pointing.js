@@ -10,7 +10,7 @@ function listenToStages(linked) {
     let dragging = false;
     canvas.onpointermove = (event) => {
       const { at, view, picture } = place(event);
-      if (dragging) { linked.probe = { x: at[0], y: at[1] }; paintSoon(linked); return; }
+      if (dragging) { moveProbe(linked, at[0], at[1]); return; }
       const flow = linked.session.view.playback === "exact" ? picture.exact : picture.run, points = statesAt(flow, linked.clock.time, new Float64Array(2 * flow.n));
       const row = nearestRow(points, picture.traced, at[0], at[1], 12 / view.scale);
       if (row !== linked.hovered) { linked.hovered = row; paintSoon(linked); }
@@ -25,6 +25,6 @@ function listenToStages(linked) {
       event.preventDefault();
     };
     canvas.ontouchstart = (event) => { if (dragging) event.preventDefault(); };
-    canvas.onpointerup = canvas.onpointercancel = () => { dragging = false; };
+    canvas.onpointerup = canvas.onpointercancel = () => { if (dragging) linked.probed(); dragging = false; };
   }
 }

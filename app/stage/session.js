@@ -14,7 +14,7 @@ const WORLD_FREE = ["solver", "grid", "nfe", "tolerance", "count"];
 function makeSession(setup, { post, ask, changed }) {
   const targets = Object.fromEntries(Object.entries(setup.targets).map(([name, mixture]) => [name === "letters" ? "letters:FLOW" : name, makeMixture(mixture)]));
   const session = {
-    targets, setup, view: receivedView(setup.opening), sides: { a: emptySide("a"), b: emptySide("b") }, dragging: false, notes: [], question: 0, worlds: 0, rings: false,
+    targets, setup, view: receivedView(setup.opening), sides: { a: emptySide("a"), b: emptySide("b") }, dragging: false, notes: [], question: 0, worlds: 0,
     // Replaces scenes or fields of the view; `dragging` while a control moves. Notes what could not stand.
     set(view, { dragging = false, notes = [] } = {}) {
       const a = settledScene(view.a, targets), b = settledScene(view.b, targets), inB = b.notes.filter((note) => !a.notes.includes(note));
@@ -40,7 +40,8 @@ function makeSession(setup, { post, ask, changed }) {
         if (side.complete || side.asked) continue;
         side.question = ++session.question;
         side.asked = true;
-        post({ id: side.question, side: name, scene: side.scene, given: { fitted: side.given.fitted, order: side.given.order, grid: side.given.grid } });
+        const { fitted, order, grid } = givenOf(side), letters = side.scene.target === "letters" ? targets[`letters:${side.scene.letters}`] : null;
+        post({ id: side.question, side: name, scene: side.scene, given: { fitted, order, grid, letters } });
       }
       changed("picture");
     },
@@ -62,10 +63,10 @@ function makeSession(setup, { post, ask, changed }) {
       changed("picture");
       changed("measures");
     },
-    // A learned field for a side and the scene that it was learned on, or null for the exact one again.
-    learn(name, grid, scene) {
+    // A learned field for a side, the scene that it was learned on and the fit or pairing which that has; or null for the exact one again.
+    learn(name, grid, scene, { fitted = null, order = null } = {}) {
       const side = session.sides[name];
-      Object.assign(side, { given: { ...side.given, grid }, learnedScene: scene, worldKey: null });
+      Object.assign(side, { learned: grid && { fitted, order, grid }, learnedScene: scene, worldKey: null });
       update(name, session.view[name]);
       changed("picture");
     },
@@ -86,10 +87,10 @@ function makeSession(setup, { post, ask, changed }) {
     // Until the new fit is there the last one is shown, with what does not depend on it up to date.
     const held = side.learnedScene && { ...side.learnedScene, ...pick(wanted, LEARNED_LIVE) };
     const scene = held ? held : side.waiting ? { ...(side.fittedScene || { ...wanted, coupling: "independent" }), ...pick(wanted, LIVE_FIELDS) } : wanted;
-    if (!side.waiting && needs === null) Object.assign(side, { givenKey: null, fittedScene: null, given: { ...side.given, fitted: null, order: null } });
+    if (!side.waiting && needs === null) Object.assign(side, { givenKey: null, fittedScene: null, given: { fitted: null, order: null } });
     const worldKey = sceneKey(scene, WORLD_FREE);
     if (worldKey !== side.worldKey || (side.world.paired && scene.count !== side.scene.count)) {
-      side.world = makeWorld(scene, { targets, ...side.given });
+      side.world = makeWorld(scene, { targets, ...givenOf(side) });
       side.worldKey = worldKey;
       side.worldNumber = ++session.worlds;
     } else {
@@ -113,7 +114,7 @@ function makeSession(setup, { post, ask, changed }) {
     if (!side.colour || side.colour.length !== scene.count) side.colour = side.particles.condition;
     if (toldClass(side.world)) side.colour = side.particles.condition;
     const unlearned = held && sceneKey(held, []) !== sceneKey(wanted, []);
-    side.stale = unlearned ? "learned on another scene: train again, or take the exact field" : side.waiting ? staleWords(wanted, side) : "";
+    side.stale = unlearned ? "learned on another scene: train again, or take the exact field" : side.waiting ? staleWords(wanted, side, side.refused === key) : "";
     side.picture = pictureOf(session, side);
   }
 
@@ -149,17 +150,20 @@ function makeSession(setup, { post, ask, changed }) {
 
   async function fetchGiven(side, wanted) {
     const key = givenKey(wanted), needs = neededGiven(wanted);
-    if (side.asking === key) return;
+    if (side.asking === key || side.refused === key) return;
     side.asking = key;
     try {
       const answer = await ask(needs === "fitted" ? "fit" : "pairing", { scene: wanted });
       if (side.asking !== key || givenKey(session.view[side.name]) !== key) return; // another scene is wanted by now
       const given = needs === "fitted" ? { fitted: receivedFit(answer), order: null } : { fitted: null, order: new Int32Array(answer) };
-      Object.assign(side, { given: { ...side.given, ...given }, givenKey: key, fittedScene: wanted, worldKey: null });
+      Object.assign(side, { given, givenKey: key, fittedScene: wanted, worldKey: null });
       session.rest();
       session.measure();
     } catch (error) {
-      if (side.asking === key) session.notes = [`${side.name.toUpperCase()}: ${error.message}`];
+      if (side.asking !== key) return;
+      if (error.refused) side.refused = key; // asked again it would be refused again
+      session.notes = [`${side.name.toUpperCase()}: ${error.message}`];
+      update(side.name, session.view[side.name]);
       changed("notes");
     } finally {
       if (side.asking === key) side.asking = null;
@@ -176,7 +180,7 @@ function toldClass({ seesClass, target }) {
 }
 
 function emptySide(name) {
-  return { name, world: null, particles: null, run: null, exact: null, first: null, measured: null, colour: null, picture: null, given: {}, givenKey: null, learnedScene: null, complete: false, stale: "", question: 0 };
+  return { name, world: null, particles: null, run: null, exact: null, first: null, measured: null, colour: null, picture: null, given: { fitted: null, order: null }, givenKey: null, refused: null, learned: null, learnedScene: null, complete: false, stale: "", question: 0 };
 }
 
 function pick(object, names) {
@@ -192,6 +196,11 @@ function sceneKey(scene, free) {
     if (!mixtureNames.has(scene.mixture)) mixtureNames.set(scene.mixture, ++mixtureCount);
     return `#${mixtureNames.get(scene.mixture)}`;
   }).join("|");
+}
+
+// What a side's world is made of beside its scene: { fitted, order, grid }, those of the training where a learned field is shown.
+function givenOf(side) {
+  return side.learned ?? { ...side.given, grid: null };
 }
 
 // What a scene's coupling needs of the server: "fitted", "order" or null.
@@ -219,14 +228,15 @@ function affordableRows(world, scene, budget) {
   return Math.min(scene.count, Math.max(DRAG_ROWS, Math.floor(budget / (pairsEach(world) * scene.nfe))));
 }
 
-function staleWords(wanted, side) {
+function staleWords(wanted, side, refused) {
   const what = wanted.coupling === "full-ot" ? "pairing" : "fit";
+  if (refused) return `${side.fittedScene ? `last ${what}` : "independent coupling"} shown: this ${what} cannot be made`;
   return side.fittedScene ? `last ${what} shown; the new one comes on release` : `independent coupling shown until the ${what} is made`;
 }
 
 // What one stage draws: the same object as before where nothing that it shows is another, so that its layers are kept.
 function pictureOf(session, side) {
-  const { view, sides, rings } = session, shown = [side.runKey, side.run, side.exact, side.colour, side.stale, view.playback, view.show.includes("pairs"), rings && side.name === "b" ? sides.a.run : null, side.world.field];
+  const { view, sides } = session, rings = view.show.includes("rings"), shown = [side.runKey, side.run, side.exact, side.colour, side.stale, view.playback, view.show.includes("pairs"), rings && side.name === "b" ? sides.a.run : null, side.world.field];
   if (side.shown && shown.every((part, i) => part === side.shown[i])) return side.picture;
   side.shown = shown;
   return freshPicture(session, side);
@@ -237,7 +247,7 @@ function freshPicture(session, side) {
   const n = session.view.playback === "exact" ? Math.min(run.n, exact.n) : run.n;
   const traced = Int32Array.from({ length: Math.min(TRACED_ROWS, n, exact.n) }, (_, i) => i);
   return {
-    name: name.toUpperCase(), title: sceneWords(scene, world.target), box, world, run, exact, n, traced, colour: side.colour, stale: side.stale, ends: session.rings && name === "b" ? endOf(session.sides.a.run) : null,
+    name: name.toUpperCase(), title: sceneWords(scene, world.target), box, world, run, exact, n, traced, colour: side.colour, stale: side.stale, ends: session.view.show.includes("rings") && name === "b" ? endOf(session.sides.a.run) : null,
     pairs: session.view.show.includes("pairs") ? drawnPairs(world) : null,
     densityAt: (t, columns, rows) => (world.paired ? null : densityOver(world, box, t, columns, rows)),
     fieldAt: (t, columns, rows) => (world.paired ? null : fieldGrid(world, box, t, columns, rows)),

@@ -33,7 +33,7 @@ function serveSettler(scope, targets) {
     newest[side] = id;
     if (!scene) return; // nothing new is wanted yet, only an end of the old
     try {
-      const work = settleScene(scene, { ...given, targets });
+      const own = given.letters ? { ...targets, [`letters:${scene.letters}`]: given.letters } : targets, work = settleScene(scene, { ...given, targets: own });
       for (let step = work.next(); ; step = work.next()) {
         if (step.done) {
           scope.postMessage({ id, side, ...step.value }, [step.value.exact.x.buffer]);

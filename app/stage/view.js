@@ -1,7 +1,7 @@
-// The state of a whole picture, as toy/scene.py has it: { a: scene, b: scene, time, show, playback, layout }, and the address that holds it.
+// The state of a whole picture, as toy/scene.py has it: { a: scene, b: scene, time, show, playback, layout, probe_x, probe_y }, and the address that holds it.
 // setup is what the server says once: { version, targets, controls, defaults, opening, boxes }.
 
-const VIEW_FIELDS = ["time", "playback", "layout"];
+const VIEW_FIELDS = ["time", "playback", "layout", "probe_x", "probe_y"];
 const COMPONENT_BYTES = 49; // weight, mean, three numbers of the covariance as little-endian doubles, and a byte for the class (toy/packing.py)
 
 // The query string of a view: what differs in A from the defaults, in B from A (b-), and of the view itself from the opening. The server reads it back.
@@ -17,7 +17,7 @@ function queryOf(view, setup) {
   };
   put(view.a, defaults, "");
   put(view.b, view.a, "b-");
-  for (const name of VIEW_FIELDS) if (view[name] !== opening[name]) query.set(name, String(view[name]));
+  for (const name of VIEW_FIELDS) if (view[name] !== opening[name]) query.set(name.replaceAll("_", "-"), String(view[name]));
   if (view.show.join() !== opening.show.join()) query.set("show", view.show.join());
   return query.toString();
 }
@@ -64,6 +64,10 @@ function settledScene(scene, targets) {
     notes.push(`${out.solver} takes ${evaluationsPerStep(out.solver)} evaluations a step: ${usable} of ${out.nfe} are used`);
     out.nfe = usable;
   }
+  if (out.fit_count && tooFewSamples(out, targetMixture(out, targets))) {
+    notes.push(`fit_count=${out.fit_count} leaves a part of this target fewer than the ${LEAST_MEMBERS} samples that a covariance needs; exact moments are used`);
+    out.fit_count = 0;
+  }
   if (out.coupling === "component-ot" && priorMixture(out, targetMixture(out, targets)).weights.length === 1) {
     notes.push("component OT needs a prior of several components; this one is a single Gaussian, so the coupling is independent");
     out.coupling = "independent";
@@ -71,9 +75,32 @@ function settledScene(scene, targets) {
   return { scene: out, notes };
 }
 
-// The names of two scenes' fields that differ.
+const LEAST_MEMBERS = 4; // samples from which a covariance in the plane is taken (toy/demands.py)
+
+// Whether the moments of a prior's part would be taken from too few of the scene's fit_count samples.
+function tooFewSamples(scene, target) {
+  if (!["conditional", "conditional-mixture"].includes(scene.prior)) return false;
+  const members = new Int32Array(scene.prior === "conditional" ? target.classCount : target.weights.length);
+  for (const k of schedule(target.weights, scene.fit_count)) members[scene.prior === "conditional" ? target.classes[k] : k] += 1;
+  return Math.min(...members) < LEAST_MEMBERS;
+}
+
+// What matters only beside other settings: whose values make it matter, and those values (toy/demands.py).
+const BELONGS = {
+  letters: ["target", ["letters"]], prior_components: ["prior", ["conditional-mixture"]], prior_mean: ["prior", ["conditional", "conditional-mixture"]],
+  prior_covariance: ["prior", ["conditional", "conditional-mixture"]], fit_count: ["prior", ["conditional", "conditional-mixture"]],
+  batch_size: ["coupling", ["batch-ot", "class-batch-ot"]], sigma_min: ["path", ["cond-ot"]], degree: ["path", ["polynomial"]],
+};
+
+// Why a field of a scene changes nothing, beside the others, in a sentence; "" where it matters.
+function idleWords(scene, name) {
+  const [other, values] = BELONGS[name] || [];
+  return other && !values.includes(scene[other]) ? `${name} changes nothing beside ${other}=${scene[other]}: it belongs to ${other}=${values.join(" or ")}` : "";
+}
+
+// The names of two scenes' fields that differ and matter.
 function differences(a, b) {
-  return Object.keys(a).filter((name) => (name === "mixture" ? !sameMixture(a.mixture, b.mixture) : a[name] !== b[name]));
+  return Object.keys(a).filter((name) => (name === "mixture" ? !sameMixture(a.mixture, b.mixture) : a[name] !== b[name]) && !(idleWords(a, name) && idleWords(b, name)));
 }
 
 const SHARED_FIELDS = ["target", "separation", "letters", "sees", "solver", "nfe", "count", "seed"]; // both stages have the same particles and budget, so that they can be compared

@@ -87,7 +87,7 @@ def scene_from(given: object) -> Scene:
 
 
 def view_json(view: View) -> dict[str, Any]:
-    """a, b (scenes), time, show, playback, layout."""
+    """a, b (scenes), time, show, playback, layout, probe_x, probe_y."""
     return {
         "a": scene_json(view.a),
         "b": scene_json(view.b),
@@ -95,6 +95,8 @@ def view_json(view: View) -> dict[str, Any]:
         "show": list(view.show),
         "playback": view.playback,
         "layout": view.layout,
+        "probe_x": view.probe_x,
+        "probe_y": view.probe_y,
     }
 
 

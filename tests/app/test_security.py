@@ -145,7 +145,7 @@ def test_guessing_is_slowed_down(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not():
-    for address, most in (("/api/verify", BODY), ("/api/cloud", CLOUD_BODY), ("/gradio_api/upload", BODY)):
+    for address, most in (("/api/verify", BODY), ("/api/cloud", CLOUD_BODY), ("/gradio_api/queue/join", BODY)):
         assert client().post(address, content=b"x" * most).json() == {"read": most}
         assert client().post(address, content=b"x" * (most + 1)).status_code == 413
 
@@ -155,10 +155,10 @@ def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not():
     assert client().post("/api/verify", content=chunks()).status_code == 413
 
 
-@pytest.mark.parametrize("prefix", ["", "/compare"])
+@pytest.mark.parametrize(("prefix", "slash"), [("", ""), ("/compare", ""), ("", "/")])
 @pytest.mark.parametrize("closed", security.CLOSED)
-def test_what_gradio_tells_of_itself_is_closed_wherever_a_page_is(prefix: str, closed: str):
-    assert client().get(f"{prefix}{closed}").json() == {"error": "there is no such address"}
+def test_what_gradio_tells_of_itself_is_closed_wherever_a_page_is(prefix: str, slash: str, closed: str):
+    assert client().post(f"{prefix}{closed}{slash}").json() == {"error": "there is no such address"}
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ async function openFromAddress(page) {
     try {
       await later;
       const { view, notes, boxes } = await askServer(`view?${query}`);
+      page.number = view.show.includes("rings") ? "cost" : "alone";
       await showView(page, receivedView(view, boxes), { notes, caption: LINKED_CAPTION });
     } catch (error) {
       tell(page, error.message);
@@ -82,6 +83,7 @@ async function showView(page, view, { notes = [], caption = null } = {}) {
   for (const scene of [view.a, view.b]) {
     if (scene.target === "letters" && !session.targets[`letters:${scene.letters}`]) session.addTarget(`letters:${scene.letters}`, await askServer("letters", { letters: scene.letters }));
   }
+  page.probe = { x: view.probe_x, y: view.probe_y };
   session.set(view, { notes });
   if (caption !== null) showCaption(page, caption);
   page.wish();
@@ -101,11 +103,13 @@ function moveControl(page, name, value) {
     openDrawing(page);
     return;
   }
-  if (page.resting === undefined) remember(page);
+  if (page.resting === undefined && name !== "letters") remember(page);
   if (name === "target") { // what the preset's sentence says need not hold there
     showCaption(page, LINKED_CAPTION);
     page.number = "alone";
   }
+  const idle = page.side === "A" ? idleWords(view.a, name) : page.side === "B" ? idleWords(view.b, name) : idleWords(view.a, name) && idleWords(view.b, name);
+  if (idle && !SHARED_FIELDS.includes(name)) tell(page, idle);
   if (name === "letters") changeLetters(page, value);
   else moveLinked(page, name === "playback" || name === "show" ? { ...view, [name]: value } : patched(view, name, value, page.side, session));
 }
@@ -113,7 +117,7 @@ function moveControl(page, name, value) {
 async function changeLetters(page, letters) {
   const { session } = page;
   try {
-    const view = { ...session.view, a: { ...session.view.a, target: "letters", letters }, b: { ...session.view.b, target: "letters", letters } };
+    const view = { ...session.view, a: { ...session.view.a, target: "letters", letters, mixture: null }, b: { ...session.view.b, target: "letters", letters, mixture: null } };
     remember(page);
     await showView(page, view);
   } catch (error) {
@@ -134,7 +138,8 @@ function whenRested(page) {
 
 // The address of the present picture.
 function addressOf(page) {
-  const { session, setup, clock } = page, view = { ...session.view, time: clock.playing ? 1 : Number(clock.time.toFixed(4)) };
+  const { session, setup, clock } = page, at = page.probe || { x: 0, y: 0 };
+  const view = { ...session.view, time: clock.playing ? 1 : Number(clock.time.toFixed(4)), probe_x: at.x, probe_y: at.y };
   const query = queryOf(view, setup);
   return query === queryOf(receivedView(setup.opening), setup) ? location.pathname : `${location.pathname}?${query}`;
 }

@@ -85,8 +85,9 @@ async function film(page) {
 }
 
 async function openPython(page) {
+  const learned = ["a", "b"].some((name) => page.session.sides[name].learned);
   const code = make("pre", { tabindex: "0" }, "asking …"), copy = make("button", { type: "button", class: "fl-plain" }, "Copy");
-  openDialog("The same numbers in Python", make("p", {}, "Run it in the lab's folder: it prints what this page shows, in float64."), code, copy);
+  openDialog("The same numbers in Python", make("p", {}, `Run it in the lab's folder: it prints what this page shows${learned ? " with the exact fields, not those of the networks" : ""}, in float64.`), code, copy);
   try {
     code.textContent = await askServer(`python?${queryOf(page.session.view, page.setup)}`);
   } catch (error) {

@@ -3,6 +3,7 @@
 function listenToButtons(page) {
   const { dom } = page, on = (id, act) => { const button = document.getElementById(`do-${id}`); if (button) button.onclick = act; };
   dom.time.onchange = () => history.replaceState(null, "", addressOf(page));
+  page.probed = () => history.replaceState(null, "", addressOf(page));
   dom.fewer.onclick = () => stepNfe(page, -1);
   dom.more.onclick = () => stepNfe(page, 1);
   dom.tell.onclick = () => tellClass(page);
@@ -60,7 +61,7 @@ function nameTell(page) {
 function remember(page) {
   stopSweep(page);
   markPreset(page, null);
-  page.history.push({ view: page.session.view, caption: document.getElementById("caption").textContent, preset: page.preset, chart: page.chart, number: page.number, rings: page.session.rings });
+  page.history.push({ view: page.session.view, caption: document.getElementById("caption").textContent, preset: page.preset, chart: page.chart, number: page.number });
   if (page.history.length > 100) page.history.shift();
 }
 
@@ -68,18 +69,18 @@ function undo(page) {
   const before = page.history.pop();
   stopSweep(page);
   if (!before) { tell(page, "Nothing to undo."); return; }
-  page.session.rings = before.rings;
   Object.assign(page, { chart: before.chart, number: before.number });
   markPreset(page, before.preset);
   showView(page, before.view, { caption: before.caption });
 }
 
 async function share(page) {
-  const address = location.origin + addressOf(page);
+  const { session } = page, address = location.origin + addressOf(page);
   history.replaceState(null, "", address);
   try {
     await navigator.clipboard.writeText(address);
-    tell(page, "The link is copied: it alone restores this picture.");
+    const learned = ["a", "b"].some((name) => session.sides[name].learned);
+    tell(page, learned ? "The link is copied. Networks are not in it: it restores these scenes with their exact fields." : "The link is copied: it alone restores this picture.");
   } catch {
     tell(page, `This link restores the picture: ${address}`); // the browser does not let a page write to the clipboard
   }
@@ -98,7 +99,6 @@ function fillPresets(page) {
 async function startPreset(page, preset) {
   const { session, clock } = page;
   stopSweep(page);
-  session.rings = Boolean(preset.rings);
   Object.assign(page, { chart: preset.chart || "error", number: preset.number || "alone" });
   markPreset(page, preset);
   const layout = session.view.layout;
@@ -146,8 +146,7 @@ function listenToKeys(page) {
       if (key === " " && !onControl) return clock.playing ? clock.pause() : clock.play();
       if (arrow && onStage) {
         const at = page.probe || { x: 0, y: 0 };
-        page.probe = { x: at.x + PROBE_STEP * arrow[0], y: at.y + PROBE_STEP * arrow[1] };
-        return paintSoon(page);
+        return moveProbe(page, at.x + PROBE_STEP * arrow[0], at.y + PROBE_STEP * arrow[1]);
       }
       if (arrow && !onControl && arrow[0]) return clock.seek(clock.time + 0.01 * arrow[0]);
       if (/^[1-8]$/.test(key) && PRESETS[key - 1]) { remember(page); return startPreset(page, PRESETS[key - 1]); }
@@ -162,7 +161,7 @@ function listenToKeys(page) {
 
 // The next or the last budget that the solver can use.
 function stepNfe(page, direction) {
-  const { session } = page, { view } = session, each = evaluationsPerStep(view.a.solver), nfe = Math.min(64, Math.max(each, view.a.nfe + direction * each));
+  const { session } = page, { view } = session, each = evaluationsPerStep(view.a.solver), nfe = Math.min(Math.max(NFE_MOST, view.a.nfe), Math.max(each, view.a.nfe + direction * each));
   remember(page);
   session.set(patched(view, "nfe", nfe, "both", session));
   restLinked(page);

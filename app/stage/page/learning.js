@@ -1,6 +1,6 @@
 // Networks that learn on the present scenes while one watches: A and B side by side with the same budget, in a process of the server's; snapshots come back as grids.
 
-const LEARN_FIELDS = { iterations: [500, 20000, 500, 3000], width: [16, 256, 16, 128], depth: [1, 5, 1, 3] };
+const LEARN_STEPS = { iterations: 500, width: 16, depth: 1 }; // the options that a reader may set; their ranges are the server's
 
 // The grid of a snapshot's bytes (app/tasks/grids.py says how they lie).
 function receivedGrid(buffer) {
@@ -19,7 +19,10 @@ function learningSession() {
 
 function openLearning(page) {
   if (page.learning) { page.learning.panel.scrollIntoView({ block: "nearest" }); return; }
-  const fields = Object.fromEntries(Object.entries(LEARN_FIELDS).map(([name, [min, max, step, value]]) => [name, make("input", { type: "number", min, max, step, value, id: `learn-${name}` })]));
+  const fields = Object.fromEntries(Object.entries(LEARN_STEPS).map(([name, step]) => {
+    const { most, defaults } = page.setup.learning;
+    return [name, make("input", { type: "number", min: step, max: most[name], step, value: defaults[name], id: `learn-${name}` })];
+  }));
   const button = (name, act) => { const made = make("button", { type: "button", class: "fl-plain" }, name); made.onclick = act; return made; };
   const says = make("p", { class: "fl-status", role: "status" }, "A and B: one network each, the same budget. It trains on pairs of the scene's coupling."), charts = make("div", { class: "fl-learn-charts" });
   const snapshot = make("input", { type: "range", min: "0", max: "0", step: "1", value: "0", "aria-label": "Snapshot", disabled: "" });
@@ -42,12 +45,14 @@ function openLearning(page) {
 }
 
 async function beginLearning(page) {
-  const { learning, session } = page, options = Object.fromEntries(Object.entries(learning.fields).map(([name, input]) => [name, Number(input.value)]));
+  const { learning, session } = page, waiting = ["a", "b"].find((name) => session.sides[name].waiting);
+  if (waiting) { learning.says.textContent = `${waiting.toUpperCase()}'s coupling is not there yet; train when it is.`; return; }
+  const options = Object.fromEntries(Object.entries(learning.fields).map(([name, input]) => [name, Number(input.value)]));
   learning.start.disabled = true;
   learning.says.textContent = "A process is being started …";
   try {
     const begun = await askServer("learn", { scenes: [session.view.a, session.view.b], options, session: learning.session });
-    Object.assign(learning, { id: begun.id, kept: [], losses: [], looks: new Map(), grids: new Map(), reports: {}, follow: true, scenes: { a: session.view.a, b: session.view.b } });
+    Object.assign(learning, { id: begun.id, seed: begun.seed, kept: [], losses: [], looks: new Map(), grids: new Map(), reports: {}, follow: true, scenes: { a: session.view.a, b: session.view.b }, givens: { a: session.sides.a.given, b: session.sides.b.given } });
     learning.pause.disabled = learning.stop.disabled = false;
     if (begun.notes.length) tell(page, begun.notes.join(". "));
     listenToTraining(page, begun.id);
@@ -69,6 +74,11 @@ function listenToTraining(page, id) {
   };
   const where = ({ iteration, budget, seconds }) => `iteration ${iteration.toLocaleString("en")} of ${budget.toLocaleString("en")}, ${seconds.toFixed(0)} s of training`;
   learning.source = source;
+  source.onerror = () => {
+    if (page.learning !== learning) return;
+    if (source.readyState === EventSource.CLOSED) over("The server no longer knows this training; what has been learned so far stays on the page.");
+    else learning.says.textContent = "The server does not answer; what has been learned so far stays on the page. Trying again …";
+  };
   on("preparing", () => { learning.says.textContent = "Preparing the scenes …"; });
   on("started", ({ parameters, seed }) => { learning.says.textContent = `Networks of ${parameters.toLocaleString("en")} parameters, seed ${seed}.`; });
   on("progress", (said) => { if (page.learning !== learning) return; learning.losses.push(said); learning.says.textContent = where(said); showLearningCharts(page); });
@@ -96,6 +106,7 @@ async function takeSnapshot(page, learning, said) {
 // Puts a snapshot's fields in the place of the exact ones.
 async function showSnapshot(page, k) {
   const { learning, session } = page, { id } = learning;
+  learning.wanted = k;
   if (!learning.grids.has(k)) {
     try {
       const sides = await Promise.all(["a", "b"].map((side) => askServer(`learn/${id}/snapshot/${k}/${side}`)));
@@ -105,8 +116,8 @@ async function showSnapshot(page, k) {
       return;
     }
   }
-  if (page.learning !== learning || learning.id !== id) return; // the reader has gone on
-  ["a", "b"].forEach((side, i) => session.learn(side, learning.grids.get(k)[i], learning.scenes[side]));
+  if (page.learning !== learning || learning.id !== id || learning.wanted !== k) return; // the reader has gone on
+  ["a", "b"].forEach((side, i) => session.learn(side, learning.grids.get(k)[i], learning.scenes[side], learning.givens[side]));
   learning.shown = k;
   updateErrorScale(page);
   session.rest();

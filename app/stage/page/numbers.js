@@ -1,4 +1,4 @@
-// The numbers under the stages: three that matter, what they mean on hover, the rest folded; and the sentence for screen readers.
+// The numbers under the stages: three that matter and the prior's own, what they mean on hover, the rest folded; and the sentence for screen readers.
 
 const DEFINITIONS = {
   error: "Solver error (global truncation error): from the solver's end to the exact end of the same particle, root mean square; the reference is off by at most ",
@@ -41,7 +41,7 @@ function showMeasures(page) {
   numbers.replaceChildren(make("div", { class: "fl-cards" }, ...cards), moreNumbers(page, ma, mb, opened));
   showStatus(page, ma, mb);
   labelStages(page, ma, mb);
-  if (!page.session.dragging) page.dom.said.textContent = `NFE ${page.session.view.a.nfe}. Solver error A ${readable(ma.globalError.rmse)}, B ${readable(mb.globalError.rmse)}.`;
+  if (!page.session.dragging) page.dom.said.textContent = `NFE ${page.dom.nfeWords.textContent.slice(4)}. Solver error A ${readable(ma.globalError.rmse)}, B ${readable(mb.globalError.rmse)}.`;
   showChart(page);
 }
 
@@ -54,7 +54,9 @@ function explained(page, name, hover) {
 
 // The folded table: everything else that is measured.
 function moreNumbers(page, ma, mb, open) {
-  const { a, b } = page.python, cell = (left, right, hover, name) => make("tr", { title: hover }, make("th", { scope: "row" }, explained(page, name, hover)), make("td", {}, left), make("td", {}, right));
+  const cell = (left, right, hover, name) => make("tr", { title: hover }, make("th", { scope: "row" }, explained(page, name, hover)), make("td", {}, left), make("td", {}, right));
+  // Python's numbers are those of the exact field: of a learned one this distance is not known here.
+  const distance = (name) => (page.session.sides[name].world.grid ? "–" : page.python[name] ? `${readable(page.python[name].w2.value)} (floor ${readable(page.python[name].w2.floor)})` : "…");
   const rows = [
     cell(readable(ma.globalError.median), readable(mb.globalError.median), "Median over particles of the solver error.", "Solver error, median"),
     cell(readable(ma.globalError.max), readable(mb.globalError.max), "The worst particle.", "Solver error, largest"),
@@ -62,7 +64,7 @@ function moreNumbers(page, ma, mb, open) {
     cell(readable(ma.transportCost.flow), readable(mb.transportCost.flow), DEFINITIONS.flow, "Transport cost, flow"),
     cell(readable(ma.pathEfficiency), readable(mb.pathEfficiency), DEFINITIONS.efficiency, "Path efficiency"),
     cell(readable(ma.acceleration), readable(mb.acceleration), DEFINITIONS.acceleration, "Acceleration"),
-    cell(a ? `${readable(a.w2.value)} (floor ${readable(a.w2.floor)})` : "…", b ? `${readable(b.w2.value)} (floor ${readable(b.w2.floor)})` : "…", DEFINITIONS.w2, "W2 to fresh data"),
+    cell(distance("a"), distance("b"), DEFINITIONS.w2, "W2 to fresh data"),
   ];
   const estimates = ["a", "b"].map((name) => page.session.sides[name].given.fitted?.estimate);
   if (estimates.some(Boolean)) {
@@ -86,7 +88,7 @@ function showStatus(page, ma, mb) {
     const off = Math.max(...["a", "b"].map((name) => Math.abs(page.python[name].global_error.rmse - page.session.sides[name].measured.globalError.rmse)));
     agreed = `; Python's float64 numbers differ by ${shortNumber(off) === "0" ? "less than 1e-9" : shortNumber(off)}`;
   }
-  page.dom.nfeWords.textContent = `NFE ${page.session.view.a.nfe}`;
+  page.dom.nfeWords.textContent = `NFE ${nfe}`;
   const estimates = ["a", "b"].map((name) => estimateWords(page, name)).filter(Boolean).map((words) => `; ${words}`).join("");
   page.dom.status.textContent = `${counted}${fewer}; reference off by at most ${readable(Math.max(ma.globalError.referenceError, mb.globalError.referenceError))}${estimates}${agreed}`;
 }

@@ -18,7 +18,7 @@ const PRESETS = [
   },
   {
     name: "Shift the prior", caption: "The start moves, the cost falls from 18.7 to 2.7, and not one sample moves: A's end points are the rings on B.",
-    a: { sees: "class" }, b: { prior: "conditional", prior_covariance: "none", prior_mean: 0 }, rings: true, number: "cost", show: ["contours", "traces", "particles"],
+    a: { sees: "class" }, b: { prior: "conditional", prior_covariance: "none", prior_mean: 0 }, number: "cost", show: ["contours", "traces", "particles", "rings"],
     sweep: { name: "prior_mean", side: "b", values: Array.from({ length: 61 }, (_, i) => 1 - Math.abs(i - 30) / 30).map((v) => Number((1 - v).toFixed(3))), every: 80 },
   },
   {
