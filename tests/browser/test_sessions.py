@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.conftest import Watched, started
 from tests.browser.latency import best, drag, summary
 
 
@@ -53,6 +54,61 @@ def test_a_third_training_is_refused_in_a_sentence(opened):
     pages[2].faults.clear()  # the browser logs the answer's status, 429
     for page in pages[:2]:
         page.page.get_by_role("button", name="Exact field").click()
+
+
+def test_a_training_keeps_the_fit_that_it_began_with(opened):
+    """While it goes on the reader may choose another coupling: the networks' scenes stay those that they learn on."""
+    page = opened("?v=1&count=300&b-coupling=batch-ot&b-batch-size=16")
+    page.page.wait_for_function("() => window.explore.session.sides.b.world.fitted", timeout=60_000)
+    begin(page)
+    page.page.evaluate("() => window.explore.control('coupling', 'independent')")
+    k = page.page.evaluate("() => window.explore.page.learning.kept.at(-1)")
+    page.page.wait_for_function("(k) => window.explore.session.sides.b.world.grid?.k > k + 1", arg=k, timeout=60_000)
+    assert page.page.evaluate("() => window.explore.session.sides.b.stale").startswith("learned on another scene")
+    page.page.get_by_role("button", name="Exact field").click()
+    page.settle()
+    assert page.page.evaluate("() => [window.explore.session.sides.b.scene.coupling, window.explore.session.sides.b.world.fitted]") == [
+        "independent",
+        None,
+    ]
+
+
+def test_a_snapshot_that_comes_late_does_not_take_the_place_of_a_newer_choice(opened):
+    page = opened("?v=1&count=300")
+    begin(page)
+    page.page.wait_for_function("() => window.explore.page.learning.kept.length > 2", timeout=60_000)
+    page.page.get_by_role("button", name="Pause", exact=True).last.click()
+    page.page.wait_for_function("() => window.explore.page.learning.pause.textContent === 'Resume'", timeout=30_000)
+    found = page.page.evaluate(
+        """async () => {
+          const { learning } = window.explore.page, own = window.fetch, held = [], choose = (i) => { learning.snapshot.value = i; learning.snapshot.oninput(); };
+          learning.grids.clear();
+          window.fetch = (...given) => new Promise((resume) => held.push(() => resume(own(...given))));
+          choose(1);
+          choose(0);
+          window.fetch = own;
+          held.slice(2).forEach((go) => go()); // the newer choice is answered first
+          await new Promise((resume) => setTimeout(resume, 700));
+          held.slice(0, 2).forEach((go) => go());
+          await new Promise((resume) => setTimeout(resume, 700));
+          return [held.length, window.explore.session.sides.a.world.grid.k, learning.kept[0]];
+        }"""
+    )
+    assert found[0] == 4
+    assert found[1] == found[2]
+    page.page.get_by_role("button", name="Exact field").click()
+
+
+def test_a_server_that_ends_in_the_middle_of_a_training_is_said(chromium):
+    with started() as address:
+        page = Watched(chromium, address, "?v=1&count=300")
+        begin(page)
+    page.page.wait_for_function(
+        "() => /does not answer|no longer knows/.test(window.explore.page.learning.says.textContent)", timeout=30_000
+    )
+    page.page.evaluate("() => window.explore.control('nfe', 8)")
+    page.page.wait_for_function("() => window.explore.session.sides.a.run.nfe === 8")
+    page.close()
 
 
 @pytest.mark.parametrize("query", ["", "?v=1&target=moons&sees=class"])

@@ -144,6 +144,13 @@ function addressOf(page) {
   return query === queryOf(receivedView(setup.opening), setup) ? location.pathname : `${location.pathname}?${query}`;
 }
 
+// The address of the present picture as it stands: where nothing plays it names its time, so that it opens still.
+function stillAddressOf(page) {
+  const address = addressOf(page);
+  if (page.clock.playing || /[?&]time=/.test(address)) return address;
+  return `${location.pathname}?${address.includes("?") ? address.slice(address.indexOf("?") + 1) : queryOf(page.session.view, page.setup)}&time=${page.clock.time}`;
+}
+
 // What the session says has changed.
 function whenChanged(page, what) {
   if (what === "notes") tell(page, page.session.notes.join(". "));

@@ -75,7 +75,7 @@ function undo(page) {
 }
 
 async function share(page) {
-  const { session } = page, address = location.origin + addressOf(page);
+  const { session } = page, address = location.origin + stillAddressOf(page);
   history.replaceState(null, "", address);
   try {
     await navigator.clipboard.writeText(address);
