@@ -1,11 +1,13 @@
 """A training as its process runs it: what it says, in which order, and that its numbers are toy's."""
 
+import itertools
 import json
 import multiprocessing
 import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,21 +133,32 @@ def test_stopping_measures_what_has_been_learned_so_far(paused: bool):
     assert training.all("report")[0]["report"]["losses"]["floor"] > 0
 
 
-def test_a_training_nobody_listens_to_ends_without_a_word():
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_training_nobody_listens_to_ends_without_a_word(monkeypatch: pytest.MonkeyPatch, paused: bool):
+    complaints: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", complaints.append)
     training = Training(SCENES[:1], SMALL | {"iterations": 20_000})
     training.until("progress")
+    if paused:
+        training.pipe.send("pause")
+        training.until("paused")
     training.pipe.close()
     training.thread.join(20)
     assert not training.thread.is_alive()
+    assert complaints == []
 
 
 def test_snapshots_are_thinned_and_the_first_stays(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(learn, "KEPT", 6)
-    monkeypatch.setattr(learn, "FIRST_EVERY", 0.0)
+    monkeypatch.setattr(learn, "FIRST_EVERY", 2)
+    monkeypatch.setattr(learn, "time", SimpleNamespace(perf_counter=itertools.count().__next__))  # a turn of 10 iterations takes 2
     training = Training(SCENES[:1], SMALL | {"iterations": 150})
     training.until("end", "failed")
+    taken = [s["iteration"] for s in training.all("snapshot")]
+    assert taken == [0, 10, 20, 30, 40, 50, 60, 80, 100, 120, 150]  # half as often from the 7th on, and again from the 10th
     kept = [s["kept"] for s in training.all("snapshot")]
     assert max(map(len, kept)) == 6
+    assert [taken[k] for k in kept[-1]] == [0, 40, 80, 120, 150]
     assert all(k[0] == 0 and k == sorted(set(k)) for k in kept)
     assert all(s["kept"][-1] == s["k"] for s in training.all("snapshot"))
 

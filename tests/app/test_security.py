@@ -1,6 +1,8 @@
 """Hosts, origins, the password, sizes and headers: the same gates before pages, endpoints and WebSockets."""
 
 import base64
+import contextlib
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -15,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app import security
 from app.endpoints import Services
 from app.endpoints.body import Refused, parse_json
+from app.endpoints.setup import Setup
 from app.security import BODY, CLOUD_BODY, COOKIE, guard
 from app.server import SETUP_NAME, Page, create_app
 
@@ -187,17 +190,32 @@ def test_json_that_can_be_used_is_read():
     }
 
 
+def build() -> gr.Blocks:
+    with gr.Blocks() as page:
+        gr.Slider(1, 64, label="NFE")
+    return page
+
+
+def test_a_page_holds_no_text_that_could_end_its_script_and_answers_to_the_names_it_was_given(monkeypatch: pytest.MonkeyPatch):
+    text = '{"about": "a < b</script><b>"}'
+    monkeypatch.setattr(Setup, "begin", lambda setup: None)
+    monkeypatch.setattr(Setup, "early", lambda setup: text)
+    app = create_app(pages={"/": Page(build)}, hosts=("lab.example",))
+    head = TestClient(app, base_url="http://lab.example").get("/config").json()["head"]
+    script = head.removeprefix(f"<script>globalThis.{SETUP_NAME} = ").removesuffix(";</script>")
+    assert "<" not in script
+    assert json.loads(script) == json.loads(text)
+    assert TestClient(app, base_url=HERE).get("/config").status_code == 400
+
+
 def test_a_page_carries_the_setup_and_is_behind_the_same_gates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-    def build() -> gr.Blocks:
-        with gr.Blocks() as page:
-            gr.Slider(1, 64, label="NFE")
-        return page
-
-    services = Services()
-    app = create_app(pages={"/": Page(build)}, password=PASSWORD, services=services)
-    with TestClient(app, base_url=HERE) as browser:
+    with (
+        contextlib.closing(Services()) as services,
+        TestClient(  # what fails on the way leaves no worker behind
+            create_app(pages={"/": Page(build)}, password=PASSWORD, services=services), base_url=HERE
+        ) as browser,
+    ):
         assert browser.get("/").status_code == 401
         assert browser.get("/config").status_code == 401
         page = browser.get("/", headers=basic(PASSWORD))

@@ -14,6 +14,7 @@ import torch
 from app.tasks import clouds, coupling, figure, program, setup, verify
 from app.tasks.grids import SIZES, pack_grid, sized
 from app.tasks.scenes import FULL_OT_MOST, box, mixture_from, mixture_json, plain, scene_from, scene_json
+from toy import gallery
 from toy.blocks import PairedField
 from toy.learning.grids import GridField
 from toy.mixtures import Mixture
@@ -208,16 +209,16 @@ def test_a_drawing_and_a_file_of_the_same_points_give_the_same_mixture():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "points"),
-        ({"points": "junk"}, "points"),
-        ({"points": [[1, 2]] * 3}, "8"),
-        ({"points": [[1, "2"]] * 20}, "points must be"),
-        ({"points": [[1, 2, 3]] * 20}, "points must be"),
+        ({}, "points must be a list"),
+        ({"points": "junk"}, "points must be a list"),
+        ({"points": [[1, 2]] * 3}, "between 8 and"),
+        ({"points": [[1, "2"]] * 20}, "points must be pairs"),
+        ({"points": [[1, 2, 3]] * 20}, "points must be pairs"),
         ({"points": [[1.0, 2.0]] * 20}, "coincide"),
-        ({"points": [[i, i] for i in range(20)], "classes": [1]}, "classes"),
+        ({"points": [[i, i] for i in range(20)], "classes": [1]}, "one for each of the 20 points"),
         ({"points": [[i, i] for i in range(20)], "classes": [None] * 20}, "classes must be"),
-        ({"text": ""}, "file"),
-        ({"text": "a,b\n1,2"}, "columns"),
+        ({"text": ""}, "the file is empty"),
+        ({"text": "a,b\n1,2"}, "no columns x and y"),
     ],
 )
 def test_points_that_cannot_be_fitted_are_refused(given: dict, words: str):
@@ -265,6 +266,15 @@ def test_a_figure_is_the_picture_that_its_name_says():
     for bad in ({}, {"view": view, "kind": "wrong"}, {"view": view, "format": "exe"}, {"view": []}):
         with pytest.raises(ValueError):
             figure.figure(bad)
+
+
+def test_a_prior_sweep_is_of_the_first_scene_whatever_its_prior(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gallery, "SCALES", (0.5, 1.0))
+    a = Scene(count=60, nfe=8, prior="conditional", prior_covariance="isotropic", scale=0.7)
+    view = {"a": scene_json(a), "b": scene_json(Scene(count=60))}
+    svg = figure.figure({"view": view, "kind": "prior-sweep", "format": "svg"}).decode()
+    assert "prior scale" in svg
+    assert "euler with 8 evaluations, n = 60" in svg
 
 
 def test_a_grids_bytes_are_laid_out_as_the_module_says():

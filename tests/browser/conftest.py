@@ -101,7 +101,7 @@ class Watched:
         from playwright.sync_api import TimeoutError as TooLate
 
         try:
-            self.page.wait_for_function("() => window.explore && window.explore.session.sides.b.measured")
+            self.page.wait_for_function("() => window.explore && window.explore.page.opened && window.explore.session.sides.b.measured")
         except TooLate as error:
             raise AssertionError(f"the page did not open; its console says {self.faults}") from error
 

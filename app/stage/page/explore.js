@@ -75,6 +75,7 @@ async function openFromAddress(page) {
   later.then(() => session.rest(), (error) => tell(page, error.message));
   showLayout(page);
   page.wish();
+  page.opened = true; // the view of the address is shown
 }
 
 // Shows a whole view at once: presets, undo, links.
