@@ -81,6 +81,8 @@ class NetworkOptions:
     """Feature-map sizes with self-attention."""
     heads_of: int = 64
     """Channels of an attention head."""
+    heads: int | None = None
+    """Heads at every resolution instead; the papers' 872M network has 8."""
     cross_attention: int = 0
     """Width of the cross-attention's context; 0 for none. Embeddings of another width are projected."""
     dropout: float = 0.0
@@ -88,6 +90,8 @@ class NetworkOptions:
     scale_shift: bool = False
     """Let the time embedding scale and shift (ADM's way) rather than be added."""
     time_scale: float = 1000.0
+    resample: str = "conv"
+    """How feature maps change their size between resolutions: conv, or resnet (ADM's way)."""
     condition_dropout: float = 0.1
     """Share of visits whose condition is replaced by the null one, for guidance."""
 
@@ -170,7 +174,9 @@ class OptimiserOptions:
     clip: float | None = 1.0
     """Largest norm of the gradient; it is measured and clipped before the step."""
     warmup: int = 0
-    """Steps over which the learning rate rises from 0; constant after that."""
+    """Steps over which the learning rate rises from 0."""
+    decay: str = "constant"
+    """After that: constant, or linear to 0 at the last step."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +214,8 @@ class SamplingOptions:
     guidance: float = 1.0
     """Scale s of u(null) + s (u(condition) - u(null)); 1 is off."""
     features: str = "efficientnet-lite0"
+    split: str = "val"
+    """The split that scores compare with."""
     count: int = 1000
 
 
