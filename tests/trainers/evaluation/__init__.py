@@ -1,0 +1,1 @@
+"""Tests of feature networks, scores and the evaluate command."""

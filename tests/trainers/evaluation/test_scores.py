@@ -1,0 +1,179 @@
+"""Scores against closed forms, scipy and plain loops over tiny sets; standard errors against the spread over many draws."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from lab.distances import precision_recall
+from trainers.evaluation import scores
+from trainers.evaluation.moments import Accumulator, Moments, moments_of
+
+
+def draws(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def covariance(seed: int, dimension: int) -> torch.Tensor:
+    root = draws(seed, dimension, dimension)
+    return root @ root.T / dimension + 0.1 * torch.eye(dimension, dtype=torch.float64)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+def test_moments_in_one_pass_are_those_of_all_features_and_of_numpy():
+    x = 1e4 + draws(0, 500, 6) @ draws(1, 6, 6)
+    sums = Accumulator(6)
+    for piece in x.split(37):
+        sums.update(piece)
+    for moments in (sums.moments(), moments_of(x)):
+        assert moments.count == 500
+        assert np.allclose(moments.mean, np.mean(x.numpy(), 0), rtol=1e-13)
+        assert np.allclose(moments.covariance, np.cov(x.numpy().T), rtol=1e-9)
+
+
+def test_frechet_distance_is_that_of_scipy():
+    a, b = (Moments(100, draws(s, 12), covariance(s, 12)) for s in (1, 2))
+    root = np.real(scipy.linalg.sqrtm(a.covariance.numpy() @ b.covariance.numpy()))
+    known = float((a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * np.trace(root))
+    assert abs(scores.frechet(a, b) - known) < 1e-6
+
+
+def test_frechet_distance_of_commuting_gaussians_is_the_closed_form():
+    a, b = torch.tensor([4.0, 1.0, 0.25], dtype=torch.float64), torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+    mean = torch.tensor([3.0, 0.0, 4.0], dtype=torch.float64)
+    one, two = Moments(9, torch.zeros(3, dtype=torch.float64), torch.diag(a)), Moments(9, mean, torch.diag(b))
+    assert abs(scores.frechet(one, two) - (25 + 1 + 0 + 0.25)) < 1e-6  # |gap|^2 and the differences of deviations, squared
+
+
+def test_no_covariance_of_one_picture_and_none_of_too_many_dimensions():
+    with pytest.raises(ValueError, match="at least two"):
+        moments_of(torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="leave frechet out of --measures"):
+        Accumulator(12288)
+
+
+def test_the_kernel_distance_of_whole_halves_is_a_plain_loop():
+    x, y = draws(3, 8, 4), draws(4, 8, 4) + 0.5
+
+    def k(a: torch.Tensor, b: torch.Tensor) -> float:
+        return (float(a @ b) / 4 + 1) ** 3
+
+    def plain(a: torch.Tensor, b: torch.Tensor) -> float:
+        n = len(a)
+        within = sum(k(u[i], u[j]) for u in (a, b) for i, j in itertools.permutations(range(n), 2)) / (n * (n - 1))
+        return within - 2 * sum(k(p, q) for p in a for q in b) / n**2
+
+    drawn = generator()
+    known = [plain(x[torch.randperm(8, generator=drawn)[:4]], y[torch.randperm(8, generator=drawn)[:4]]) for _ in range(5)]
+    found = scores.kernel(x, y, generator=generator(), subsets=5)
+    assert abs(found.value - np.mean(known)) < 1e-9
+    assert found.error is not None
+    assert abs(found.error - np.std(known, ddof=1)) < 1e-9  # halves: the spread itself
+
+
+def test_coverage_is_a_plain_loop_in_pieces_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scores, "ROWS", 7)
+    real, generated = draws(5, 30, 3), 0.7 * draws(6, 20, 3) + 0.4
+    covered = 0
+    for i, r in enumerate(real):
+        radius = sorted(float((r - other).norm()) for j, other in enumerate(real) if j != i)[2]
+        covered += min(float((r - g).norm()) for g in generated) <= radius
+    assert scores.coverage(real, generated, 3) == covered / 30
+    assert 0 < covered < 30
+
+
+def test_coverage_of_the_real_pictures_themselves_is_whole_and_of_far_ones_nothing():
+    real = draws(5, 30, 3)
+    assert scores.coverage(real, real) == 1
+    assert scores.coverage(real, real + 100) == 0
+
+
+def test_precision_and_recall_are_plain_loops():
+    real, generated = draws(5, 30, 3), 0.7 * draws(6, 30, 3) + 0.4
+
+    def inside(points: torch.Tensor, manifold: torch.Tensor) -> float:
+        radii = [sorted(float((m - o).norm()) for j, o in enumerate(manifold) if j != i)[2] for i, m in enumerate(manifold)]
+        return sum(any(float((p - m).norm()) <= r for m, r in zip(manifold, radii, strict=True)) for p in points) / len(points)
+
+    found = scores.neighbourhoods(generated, real, generator=generator())
+    assert (found.precision.value, found.recall.value) == (inside(generated, real), inside(real, generated))
+    assert found.coverage.value == scores.coverage(real, generated)
+    assert found.precision.value == precision_recall(real, generated).precision
+
+
+def test_one_nn_accuracy_is_a_half_for_one_law_one_for_laws_apart_and_none_for_copies():
+    x, y = draws(8, 400, 5), draws(9, 400, 5)
+    same = scores.one_nn(x, y, generator=generator())
+    assert same.error is not None
+    assert abs(same.value - 0.5) < 4 * same.error
+    assert scores.one_nn(x, y + 50, generator=generator()) == scores.Score(1.0, 0.0)
+    assert scores.one_nn(x, x + 1e-6, generator=generator()).value == 0
+
+
+def test_standard_errors_are_the_spread_over_draws():
+    """Of 60 independent pairs of samples; a spread over 60 is known to 9 %, so a half or a double would be seen at once. Shares near 0 or 1 are left out: their
+    halves spread more."""
+    real = moments_of(draws(10, 5000, 4))
+    values, errors = [], []
+    for seed in range(60):
+        x, y = 0.8 * draws(1000 + seed, 120, 4) + 0.8, draws(2000 + seed, 120, 4)
+        moments, drawn = moments_of(x), generator()
+        error = scores.frechet_error(x, moments, real)
+        assert error is not None
+        found = [scores.kernel(x, y, generator=drawn), scores.one_nn(x, y, generator=drawn), *scores.neighbourhoods(x, y, generator=drawn)]
+        values.append([scores.frechet(moments, real), *(f.value for f in found)])
+        errors.append([error, *(f.error for f in found)])
+    ratio = torch.tensor(errors).mean(0) / torch.tensor(values).std(0)
+    assert bool(((ratio > 0.7) & (ratio < 1.5)).all()), ratio
+
+
+def test_there_is_no_frechet_error_where_pictures_are_fewer_than_dimensions():
+    x = draws(0, 10, 20)
+    assert scores.frechet_error(x, moments_of(x), moments_of(draws(1, 50, 20))) is None
+
+
+def test_nearest_is_a_plain_loop_exact_where_pictures_are_copied_and_cut_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scores, "ROWS", 4)
+    among = draws(11, 60, 40) + 1000
+    x = torch.cat((draws(12, 9, 40) + 1000, among[17:18]))
+    found = scores.nearest(x, among)
+    for i, point in enumerate(x):
+        distances = [float((point - other).norm()) for other in among]
+        assert int(found.which[i]) == int(np.argmin(distances))
+        assert abs(float(found.distance[i]) - min(distances)) < 1e-9
+    assert float(found.distance[-1]) == 0
+    assert int(found.which[-1]) == 17
+
+
+def test_copies_show_in_the_memorisation_ratio_and_new_pictures_do_not():
+    train, held_out, fresh = draws(13, 300, 6), draws(14, 200, 6), draws(15, 200, 6)
+    usual = scores.nearest(held_out, train).distance
+    honest = scores.memorisation_ratio(scores.nearest(fresh, train).distance, usual)
+    copied = scores.memorisation_ratio(scores.nearest(train[:200] + 0.01 * fresh, train).distance, usual)
+    assert honest is not None
+    assert copied is not None
+    assert 0.9 < honest < 1.1
+    assert copied < 0.05
+    assert scores.memorisation_ratio(usual, torch.zeros(3)) is None
+
+
+def test_the_clip_score_is_a_hundred_times_the_cosine_and_never_negative():
+    images = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    texts = torch.tensor([[2.0, 0.0], [1.0, 0.0], [0.0, -3.0]], dtype=torch.float64)
+    each = [100, 100 / math.sqrt(2), 0]
+    found = scores.clip_score(images, texts)
+    assert abs(found.value - np.mean(each)) < 1e-9
+    assert found.error is not None
+    assert abs(found.error - np.std(each, ddof=1) / math.sqrt(3)) < 1e-9
+
+
+def test_one_seed_gives_the_same_scores():
+    x, y = draws(1, 60, 4), draws(2, 60, 4)
+    for score in (scores.kernel, scores.one_nn, scores.neighbourhoods):
+        assert score(x, y, generator=generator()) == score(x, y, generator=generator())
