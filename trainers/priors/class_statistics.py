@@ -1,6 +1,6 @@
 """Means and covariances of classes over a latent cache, in one pass in float64, and the Gaussian priors made of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,6 +41,12 @@ class Statistics:
             raise ValueError(f"prior.rank={options.rank} must lie in 1 to {dimension}, the numbers of a latent {shape}")
         rows = min(dimension, max(2 * options.rank, min(ROWS, SKETCHES // (8 * classes * dimension))))
         return cls(options, shape, accumulator(options.covariance, classes, dimension, options.rank, rows), each)
+
+    @classmethod
+    def low_rank(cls, options: PriorOptions, classes: int, shape: tuple[int, ...], each: int) -> "Statistics":
+        """Sketches, whatever covariance the options name; of as many rows as there are dimensions at most."""
+        rank = min(options.rank, int(torch.tensor(shape).prod()))
+        return cls.empty(replace(options, covariance="low-rank", rank=rank), classes, shape, each)
 
     def add(self, x: Float[Tensor, "b *shape"], labels: Int[Tensor, " b"]) -> None:
         self.moments.update(x, labels)
@@ -92,11 +98,12 @@ class Statistics:
         """Whether shrinkage changes anything."""
         return self.options.covariance not in ("none", "isotropic")
 
-    def summary(self, prior: ClassGaussian) -> dict[str, Any]:
-        """For the report: members, and which classes are too small for a covariance of their own or have no members at all."""
+    def fitted(self, shrinkage: float) -> tuple[ClassGaussian, dict[str, Any]]:
+        """The prior, and for the report: members, and which classes are too small for a covariance of their own or have no members at all."""
+        prior = self.prior(shrinkage)
         rank = {"rank": self.options.rank} if self.options.covariance == "low-rank" else {}
         missing = set(self.missing)
-        return {
+        return prior, {
             "covariance": self.options.covariance,
             **rank,
             "members": self.members.tolist(),
@@ -105,18 +112,11 @@ class Statistics:
         }
 
 
-def count(
-    statistics: list[tuple[Statistics, Int[Tensor, " n"]]], visits: Visits, about: str, only: Bool[Tensor, " n"] | None = None
-) -> None:
-    """One pass that adds every visit to each of the statistics, under its own labels (n,)."""
+Labels = Callable[[Tensor, Tensor], Tensor]  # of latents (b, *shape) and their item numbers (b,) the classes (b,)
+
+
+def count(statistics: Sequence[tuple[Statistics, Labels]], visits: Visits, about: str, only: Bool[Tensor, " n"] | None = None) -> None:
+    """One pass that adds every visit to each of the statistics, under its own labels."""
     for x, index in visits(about, only):
         for own, labels in statistics:
-            own.add(x, labels[index])
-
-
-def labelled(
-    visits: Visits, labels: Int[Tensor, " n"], about: str, only: Bool[Tensor, " n"] | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(x, class) of every visit."""
-    for x, index in visits(about, only):
-        yield x, labels[index]
+            own.add(x, labels(x, index))

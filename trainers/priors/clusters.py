@@ -1,4 +1,4 @@
-"""For each class a mixture of Gaussians in any number of dimensions: clusters in the leading principal directions, a Gaussian for each."""
+"""For each class a mixture of Gaussians in any number of dimensions (trainers.priors.clustering finds the components)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,7 +12,6 @@ from lab.paths import flat
 from lab.priors import ClassGaussian, Prior
 from lab.priors.base import State, check_kind, check_shape, classes_of, pack, part
 
-ROUNDS, STARTS = 100, 8  # of k-means: iterations at most, and k-means++ starts of which the best is kept
 WITHIN = "component."  # before the names of the Gaussians' own parts in a state
 
 
@@ -36,8 +35,8 @@ class ClusterMixture(Prior):
         if int(self.owner[0]) != 0 or bool((steps < 0).any()) or bool((steps > 1).any()):
             raise ValueError("owner must run from class 0 on without gaps: 0, 0, 1, 2, 2, ...")
         totals = torch.zeros(self.classes, dtype=torch.float64).index_add(0, self.owner, self.weights.double())
-        if not bool(((totals - 1).abs() <= 1e-6).all() and (self.weights > 0).all()):
-            raise ValueError("weights must be positive and sum to 1 within each class")
+        if not bool(((totals - 1).abs() <= 1e-6).all() and (self.weights >= 0).all()):
+            raise ValueError("weights must not be negative and must sum to 1 within each class")
 
     @property
     def classes(self) -> int:
@@ -110,47 +109,3 @@ class ClusterMixture(Prior):
         check_kind(state, cls.kind)
         gaussians = ClassGaussian.from_state({name.removeprefix(WITHIN): value for name, value in state.items() if name.startswith(WITHIN)})
         return cls(gaussians, part(state, "weights"), part(state, "owner"))
-
-
-def k_means(points: Float[Tensor, "n q"], clusters: int, generator: torch.Generator) -> Int[Tensor, " n"]:
-    """The cluster, 0 to clusters - 1, of each point: Lloyd's iterations from k-means++ starts, the tightest of several; none is empty.
-
-    Raises ValueError for fewer distinct points than clusters.
-    """
-    if len(points.unique(dim=0)) < clusters:
-        raise ValueError(f"{clusters} clusters cannot be made of {len(points.unique(dim=0))} distinct points")
-    best, least = torch.zeros(len(points), dtype=torch.int64), float("inf")
-    for _ in range(STARTS if clusters > 1 else 1):
-        assigned, spread = _lloyd(points, _seeds(points, clusters, generator))
-        if spread < least:
-            best, least = assigned, spread
-    return best
-
-
-def _seeds(points: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
-    """k-means++ centres: each next one drawn with probability proportional to the squared distance to those chosen (Arthur & Vassilvitskii 2007)."""
-    chosen = [int(torch.randint(len(points), (1,), generator=generator))]
-    nearest = (points - points[chosen[0]]).square().sum(1)
-    for _ in range(clusters - 1):
-        reached = nearest.cumsum(0)
-        u = torch.rand(1, generator=generator, dtype=torch.float64) * reached[-1]
-        chosen.append(int(torch.searchsorted(reached, u, right=True).clamp(max=len(points) - 1)))
-        nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
-    return points[chosen]
-
-
-def _lloyd(points: Tensor, centres: Tensor) -> tuple[Tensor, float]:
-    """Assignments, and the sum of squared distances to the centres, where neither changes any more; an empty cluster takes the point farthest from its centre."""
-    assigned = torch.full((len(points),), -1)
-    for _ in range(ROUNDS):
-        distances = torch.cdist(points, centres)
-        nearest = distances.argmin(1)
-        for k in torch.nonzero(torch.bincount(nearest, minlength=len(centres)) == 0)[:, 0].tolist():
-            alone = torch.bincount(nearest, minlength=len(centres))[nearest] == 1
-            nearest[distances.gather(1, nearest[:, None])[:, 0].masked_fill(alone, -1).argmax()] = k
-        if bool((nearest == assigned).all()):
-            break
-        assigned = nearest
-        sums = torch.zeros_like(centres).index_add(0, assigned, points)
-        centres = sums / torch.bincount(assigned, minlength=len(centres))[:, None]
-    return assigned, float((points - centres[assigned]).square().sum())

@@ -1,26 +1,27 @@
 """Fits the prior that a recipe asks for to a latent cache, and reports how well it knows data that it did not see."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from lab.checks import check_name
 from lab.priors import ClassGaussian, Gaussian
 from lab.priors.covariances import Isotropic
-from trainers.priors.class_statistics import Statistics, count, labelled
+from trainers.priors.class_statistics import Labels, Statistics, count
+from trainers.priors.clustering import ClusterStatistics, find_clusters
+from trainers.priors.clusters import ClusterMixture
 from trainers.priors.fitted import FittedPrior
-from trainers.priors.shrinkage import chosen, density, described, nats_per_dimension
+from trainers.priors.shrinkage import Labelled, chosen, density, described, nats_per_dimension
 from trainers.priors.visits import Latents, Visits, fifth
 from trainers.recipes.schema import PRIORS, Recipe
 
 MOST = 5000  # held-out items that densities are averaged over, evenly spread
 Say = Callable[[str], None]
-Labelled = Callable[[], Iterator[tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]]]
 
 
 def fit_prior(recipe: Recipe, cache: Latents, held_out: Latents | None = None, *, say: Say = print) -> FittedPrior:
@@ -39,8 +40,10 @@ def fit_prior(recipe: Recipe, cache: Latents, held_out: Latents | None = None, *
         prior, found = Gaussian(recipe.prior.scale), {}
     elif recipe.prior.kind == "scale-matched":
         prior, found = _scale_matched(recipe, cache, held_out)
+    elif recipe.prior.kind == "pooled-gaussian":
+        prior, found = _pooled(recipe, cache, held_out)
     else:
-        prior, found = _gaussians(recipe, cache, held_out)
+        prior, found = _by_class(recipe, cache, held_out)
     report = _general(recipe, cache) | found
     state = sum(each.numel() * each.element_size() for each in prior.state().values())
     report |= {"bytes": state, "bytes_per_condition": state // len(found.get("members", (1,)))}
@@ -81,20 +84,18 @@ class Parts:
         self.only[numbers[:: -(-len(numbers) // MOST)]] = True
 
     @property
+    def first(self) -> Bool[Tensor, " n"] | None:
+        """The training items that are fitted to before choices; None for all."""
+        return None if self.rest is None else ~self.rest
+
+    @property
     def on(self) -> str:
-        return "held-out split" if self.rest is None else "a fifth of the training split, which the prior was then fitted to as well"
+        return "held-out split" if self.rest is None else "a fifth of the training split, before the prior was fitted to that too"
 
-    def held_out(self, labels: Int[Tensor, " n"]) -> Labelled:
-        return lambda: labelled(self.held, labels, "held-out density", self.only)
-
-    def count(self, statistics: list[tuple[Statistics, Int[Tensor, " n"]]]) -> None:
-        """The pass over what is fitted to."""
-        count(statistics, self.visits, "statistics", None if self.rest is None else ~self.rest)
-
-    def count_rest(self, statistics: list[tuple[Statistics, Int[Tensor, " n"]]]) -> None:
-        """The pass over what was held out of the training split."""
-        if self.rest is not None:
-            count(statistics, self.visits, "statistics", self.rest)
+    def held_out(self, labels: Int[Tensor, " n"] | None = None) -> Callable[[], Labelled]:
+        """Held-out latents with their classes, all 0 if None."""
+        own = torch.zeros(len(self.held.latents), dtype=torch.int64) if labels is None else labels
+        return lambda: ((x, own[index]) for x, index in self.held("held-out density", self.only))
 
     def summary(self, nats: dict[str, float | None]) -> dict[str, Any]:
         return {"held_out": {"on": self.on, "items": int(self.only.sum()), "nats_per_dimension": nats}}
@@ -102,7 +103,7 @@ class Parts:
 
 def _scale_matched(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[Gaussian, dict[str, Any]]:
     """N(0, s^2 I), s^2 the mean over a latent's numbers of their variances."""
-    parts, nobody = Parts(recipe, cache, held_out), torch.zeros(len(cache), dtype=torch.int64)
+    parts = Parts(recipe, cache, held_out)
     statistics = Statistics.empty(replace(recipe.prior, covariance="isotropic"), 1, cache.shape, parts.visits.each)
 
     def prior() -> Gaussian:
@@ -110,34 +111,61 @@ def _scale_matched(recipe: Recipe, cache: Latents, held_out: Latents | None) -> 
         assert isinstance(spread, Isotropic)
         return Gaussian(float(spread.deviations[0]) * recipe.prior.scale)
 
-    parts.count([(statistics, nobody)])
-    held = parts.held_out(torch.zeros(len(parts.held.latents), dtype=torch.int64))
+    count([(statistics, _one)], parts.visits, "statistics", parts.first)
+    held = parts.held_out()
     nats = {"prior": nats_per_dimension(prior(), held), "standard": nats_per_dimension(Gaussian(), held)}
-    parts.count_rest([(statistics, nobody)])
+    if parts.rest is not None:
+        count([(statistics, _one)], parts.visits, "statistics", parts.rest)
     return prior(), {"deviation": prior().scale} | parts.summary(nats)
 
 
-def _gaussians(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[ClassGaussian, dict[str, Any]]:
-    """A Gaussian for each class, and in the same pass one for all, to compare with; or that one alone."""
-    parts, by_class = Parts(recipe, cache, held_out), recipe.prior.kind != "pooled-gaussian"
-    everything = Statistics.empty(recipe.prior, 1, cache.shape, parts.visits.each)
-    own, labels, held_labels = (
-        everything,
-        torch.zeros(len(cache), dtype=torch.int64),
-        torch.zeros(len(parts.held.latents), dtype=torch.int64),
-    )
-    passes, held_all = [(everything, labels)], parts.held_out(held_labels)
-    if by_class:
-        labels, held_labels = labels_of(cache, recipe.prior.kind), labels_of(parts.held.latents, recipe.prior.kind)
-        own = Statistics.empty(recipe.prior, len(cache.classes), cache.shape, parts.visits.each)
-        passes.append((own, labels))
-    parts.count(passes)
-    held = parts.held_out(held_labels)
-    choice, nats = chosen(own, held, recipe.prior.shrinkage), {"standard": nats_per_dimension(Gaussian(), held)}
-    nats["prior"] = density(own, choice.value, held)
-    nats["pooled_gaussian"] = (
-        density(everything, chosen(everything, held_all, recipe.prior.shrinkage).value, held_all) if by_class else nats["prior"]
-    )
-    parts.count_rest(passes)
-    prior = own.prior(choice.value)
-    return prior, own.summary(prior) | described(choice, recipe.prior.shrinkage, parts.on) | parts.summary(nats)
+def _pooled(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[ClassGaussian, dict[str, Any]]:
+    """One Gaussian with the mean and covariance of all data, as a ClassGaussian of one class."""
+    parts = Parts(recipe, cache, held_out)
+    own = Statistics.empty(recipe.prior, 1, cache.shape, parts.visits.each)
+    count([(own, _one)], parts.visits, "statistics", parts.first)
+    held = parts.held_out()
+    choice = chosen(own, held, recipe.prior.shrinkage)
+    nats = {"prior": density(own, choice.value, held), "standard": nats_per_dimension(Gaussian(), held)}
+    if parts.rest is not None:
+        count([(own, _one)], parts.visits, "statistics", parts.rest)
+    prior, summary = own.fitted(choice.value)
+    return prior, summary | described(choice, recipe.prior.shrinkage, parts.on) | parts.summary(nats)
+
+
+def _by_class(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[ClassGaussian | ClusterMixture, dict[str, Any]]:
+    """A Gaussian or a mixture for each class; and in the same pass one Gaussian for all, of the same form, to compare with."""
+    options, parts, classes = recipe.prior, Parts(recipe, cache, held_out), len(cache.classes)
+    labels, held = labels_of(cache, options.kind), parts.held_out(labels_of(parts.held.latents, options.kind))
+    everything = Statistics.empty(options, 1, cache.shape, parts.visits.each)
+
+    def components(only: Bool[Tensor, " n"] | None) -> tuple[Statistics, Labels, Statistics | ClusterStatistics]:
+        """What is counted, under which labels, and the law that it makes."""
+        if options.kind == "class-gaussian":
+            own = Statistics.empty(options, classes, cache.shape, parts.visits.each)
+            return own, lambda x, index: labels[index], own
+        clusters = find_clusters(parts.visits, labels, classes, options, recipe.training.seed, only)
+        own = Statistics.empty(options, len(clusters.owner), cache.shape, parts.visits.each)
+        return own, lambda x, index: clusters(x, labels[index]), ClusterStatistics(own, clusters.owner)
+
+    own, labelled, law = components(parts.first)
+    count([(own, labelled), (everything, _one)], parts.visits, "statistics", parts.first)
+    choice, one = chosen(law, held, options.shrinkage), parts.held_out()
+    nats = {
+        "prior": density(law, choice.value, held),
+        "standard": nats_per_dimension(Gaussian(), held),
+        "pooled_gaussian": density(everything, chosen(everything, one, options.shrinkage).value, one),
+    }
+    if parts.rest is not None:
+        if options.kind == "class-mixture":  # its clusters are found anew, among all
+            own, labelled, law = components(None)
+            count([(own, labelled)], parts.visits, "statistics")
+        else:
+            count([(own, labelled)], parts.visits, "statistics", parts.rest)
+    prior, summary = law.fitted(choice.value)
+    return prior, summary | described(choice, options.shrinkage, parts.on) | parts.summary(nats)
+
+
+def _one(x: Tensor, index: Tensor) -> Tensor:
+    """The labels of data that are all of one class."""
+    return torch.zeros_like(index)
