@@ -1,0 +1,270 @@
+"""Builds a cache: every picture is encoded once, shard by shard. Whatever kills it, the next run goes on after the last whole shard."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from trainers.autoencoders import Autoencoder, autoencoder_hash, load_autoencoder
+from trainers.data.images import Images
+from trainers.files import sha256_of, write_atomically, write_json
+from trainers.latents.manifest import VERSION, asked, check_same, read_manifest, write_manifest
+from trainers.latents.normalisation import Moments
+from trainers.recipes.schema import Recipe
+
+ITEMS = 1024  # pictures in a shard
+BATCH = 64
+LARGEST = torch.finfo(torch.float16).max
+STATISTICS, CAPTIONS = "statistics.safetensors", "captions.json"
+
+
+def build_cache(
+    recipe: Recipe, folder: Path, *, say: Callable[[str], None] = print, splits: Sequence[str] = ("train", "val"), items: int = ITEMS
+) -> None:
+    """Encodes the splits of a recipe into `folder`. A whole cache is checked (every shard's hash) and left; missing and damaged shards are made again.
+
+    Raises ValueError where the folder was made otherwise, naming the difference, where no picture could be read, and where latents overflow fp16.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # of two who need the same cache, one makes it and the other waits
+        manifest = _begun(recipe, folder, items)
+        build = _Build(recipe, folder, manifest, say)
+        for split in splits:
+            build.split(split)
+        if recipe.data.condition == "text":
+            from trainers.latents.captions import build_captions
+
+            for split in splits:
+                build_captions(recipe.text, folder, split, say=say)
+
+
+def _begun(recipe: Recipe, folder: Path, items: int) -> dict[str, Any]:
+    made = asked(recipe) | {"autoencoder hash": autoencoder_hash(recipe.autoencoder)}
+    manifest = read_manifest(folder)
+    if manifest is None:
+        strangers = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
+        if strangers:
+            raise ValueError(
+                f"{folder} holds {', '.join(sorted(strangers)[:3])} and no manifest.json: it is no cache; name an empty folder with --cache"
+            )
+        name = recipe.autoencoder.path or recipe.autoencoder.kind
+        manifest = {
+            "version": VERSION,
+            "recipe": recipe.name,
+            "made": made | {"autoencoder name": name},
+            "normalise": recipe.autoencoder.normalise,
+            "items": items,
+            "shape": None,
+            "classes": [],
+            "statistics": None,
+            "splits": {},
+        }
+        write_manifest(folder, manifest)
+    check_same(folder, manifest["made"], made)
+    return manifest
+
+
+class _Build:
+    """One run over the splits of a cache."""
+
+    def __init__(self, recipe: Recipe, folder: Path, manifest: dict[str, Any], say: Callable[[str], None]) -> None:
+        self.recipe, self.folder, self.manifest, self.say = recipe, folder, manifest, say
+        self.key = hashlib.sha256(json.dumps(manifest["made"], sort_keys=True).encode()).hexdigest()
+        self._autoencoder: Autoencoder | None = None
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """Loaded when the first shard is due."""
+        if self._autoencoder is None:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            self._autoencoder = load_autoencoder(self.recipe.autoencoder, self.recipe.data.channels).to(device)
+        return self._autoencoder
+
+    def split(self, split: str) -> None:
+        """Makes what is missing of one split, and its statistics and captions."""
+        from trainers.data import open_images
+
+        data = self.recipe.data
+        images = open_images(data, {"train": data.train_split, "val": data.held_out_split}[split])
+        entry = self._entry(split, images)
+        known: dict[str, Any] = {shard["file"]: shard for shard in entry["shards"]}
+        changed = not entry["finished"]
+        with tqdm(total=len(images), unit="pictures", desc=f"{split} latents", disable=None) as bar:
+            for number, start in enumerate(range(0, len(images), self.manifest["items"])):
+                file, stop = f"{split}/shard-{number:05d}.safetensors", min(start + self.manifest["items"], len(images))
+                if file not in known:
+                    shard = self._adopted(images, file, start, stop)
+                else:
+                    shard = known[file] if self._sound(known[file]) else None
+                if shard is None:
+                    shard = self._encoded(images, file, start, stop, bar)
+                else:
+                    bar.update(stop - start)
+                if shard is not known.get(file):
+                    changed, entry["finished"], known[file] = True, False, shard
+                    entry["shards"] = [known[each] for each in sorted(known)]
+                    write_manifest(self.folder, self.manifest)
+        shards = entry["shards"]
+        if changed or not self._finished(split):
+            self._finish(split, images, entry, shards)
+        broken = sum(len(shard["broken"]) for shard in shards)
+        left_out = f", {broken} broken and left out" if broken else ""
+        self.say(f"{split}: {entry['count']} of {entry['listed']} pictures in {len(shards)} shards{left_out}")
+
+    def _entry(self, split: str, images: Images) -> dict[str, Any]:
+        now = {
+            "split": images.split,
+            "fingerprint": images.fingerprint,
+            "listed": len(images),
+            "prepared": images.preparation,
+        }
+        source = None if images.source is None else str(images.source.resolve())
+        entry = self.manifest["splits"].get(split)
+        if entry is None:
+            entry = now | {"source": source, "shards": [], "finished": False, "count": 0}
+            self.manifest["splits"][split] = entry
+            self.manifest["classes"] = list(images.classes)
+        check_same(self.folder, entry, now)
+        entry["source"] = source  # the same pictures may have moved
+        return entry
+
+    def _sound(self, shard: dict[str, Any]) -> bool:
+        path = self.folder / shard["file"]
+        if path.is_file() and sha256_of(path) == shard["sha256"]:
+            return True
+        self.say(f"{path} is {'damaged' if path.exists() else 'missing'}: making it again")
+        return False
+
+    def _adopted(self, images: Images, file: str, start: int, stop: int) -> dict[str, Any] | None:
+        """A whole shard of this very cache that was written just before a kill, and not yet in the manifest."""
+        path = self.folder / file
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, "pt") as opened:
+                metadata = opened.metadata() or {}
+        except SafetensorError:
+            return None
+        if metadata.get("made") != self._made(images, start, stop):
+            return None
+        return {"file": file, "count": int(metadata["count"]), "sha256": sha256_of(path), "broken": json.loads(metadata["broken"])}
+
+    def _made(self, images: Images, start: int, stop: int) -> str:
+        return hashlib.sha256(f"{self.key} {images.split} {images.fingerprint} {start} {stop}".encode()).hexdigest()
+
+    def _encoded(self, images: Images, file: str, start: int, stop: int, bar: Any) -> dict[str, Any]:
+        encode = _pixels if self.recipe.autoencoder.kind == "none" else self._latents
+        rows: list[dict[str, Tensor]] = []
+        broken: list[dict[str, str]] = []
+        for batch in images.batches(BATCH, start, stop):
+            pixels, index = torch.from_numpy(batch.pixels), torch.from_numpy(batch.index).long()
+            if len(index):
+                rows.append({"index": index} | encode(pixels))
+            broken += [{"name": each.name, "why": each.why} for each in batch.broken]
+            bar.update(len(index) + len(batch.broken))
+        if not rows:
+            rows = [{"index": torch.zeros(0, dtype=torch.int64)} | {k: v[:0] for k, v in encode(self._blank()).items()}]
+        tensors = {name: torch.cat([each[name] for each in rows]) for name in rows[0]}
+        index = tensors["index"]
+        tensors |= self._facts(images, index)
+        moments = Moments.of(_raw(tensors["latents"]), tensors.get("latents_std"))
+        tensors |= {"moments.mean": moments.mean, "moments.squares": moments.squares}
+        if self.manifest["shape"] is None:
+            self.manifest["shape"] = list(tensors["latents"].shape[1:])
+        metadata = {"made": self._made(images, start, stop), "count": str(len(index)), "broken": json.dumps(broken)}
+        path = self.folder / file
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, lambda partial: save_file(tensors, partial, metadata))
+        return {"file": file, "count": len(index), "sha256": sha256_of(path), "broken": broken}
+
+    def _blank(self) -> Tensor:
+        data = self.recipe.data
+        return torch.zeros(1, data.channels, data.size, data.size, dtype=torch.uint8)
+
+    def _latents(self, pixels: Tensor) -> dict[str, Tensor]:
+        """As fp16: of the pictures, and of their mirror images where the recipe flips; a KL's std where it samples."""
+        found: dict[str, Tensor] = {}
+        sampled = self.recipe.autoencoder.kind == "kl" and self.recipe.autoencoder.posterior == "sample"
+        for name, seen in ({"latents": pixels} | ({"latents_flip": pixels.flip(-1)} if self.recipe.data.flip else {})).items():
+            encoded = self.autoencoder.encode(seen)
+            found[name] = self._half(encoded.mean)
+            if sampled and encoded.std is not None:
+                found[f"{name}_std"] = self._half(encoded.std)
+        return found
+
+    def _half(self, latents: Tensor) -> Tensor:
+        largest = float(latents.abs().max())
+        if not largest <= LARGEST:  # nor NaN
+            raise ValueError(
+                f"{self.autoencoder.name} gives latents as large as {largest:g}; fp16, in which they are kept, ends at {LARGEST:g}"
+            )
+        return latents.half().cpu()
+
+    def _facts(self, images: Images, index: Tensor) -> dict[str, Tensor]:
+        numbers = index.numpy()
+        may_flip = torch.ones(len(index), dtype=torch.bool) if images.may_flip is None else torch.from_numpy(images.may_flip[numbers])
+        names = "\n".join(images.name(int(i)).replace("\n", " ") for i in numbers)
+        facts = {"may_flip": may_flip, "names": torch.frombuffer(bytearray(names.encode() + b"\n"), dtype=torch.uint8)}
+        if images.labels is not None:
+            facts["labels"] = torch.from_numpy(images.labels[numbers]).long()
+        return facts
+
+    def _finished(self, split: str) -> bool:
+        """Whether what is computed from the shards is there and sound."""
+        statistics = self.manifest["statistics"]
+        path = self.folder / STATISTICS
+        return split != "train" or (statistics is not None and path.is_file() and sha256_of(path) == statistics["sha256"])
+
+    def _finish(self, split: str, images: Images, entry: dict[str, Any], shards: list[dict[str, Any]]) -> None:
+        entry["count"] = sum(shard["count"] for shard in shards)
+        if not entry["count"]:
+            first = next((f"{each['name']}: {each['why']}" for shard in shards for each in shard["broken"]), "the split is empty")
+            raise ValueError(f"no picture of {images.split} could be read ({first})")
+        if split == "train":
+            self._write_statistics(shards)
+        if images.captions is not None:
+            self._write_captions(split, images, shards)
+        entry["finished"] = True
+        write_manifest(self.folder, self.manifest)
+
+    def _write_statistics(self, shards: list[dict[str, Any]]) -> None:
+        parts = []
+        for shard in shards:
+            with safe_open(self.folder / shard["file"], "pt") as opened:
+                parts.append(Moments(shard["count"], opened.get_tensor("moments.mean"), opened.get_tensor("moments.squares")))
+        moments = Moments.merged(parts)
+        path = self.folder / STATISTICS
+        write_atomically(path, lambda partial: save_file({"mean": moments.mean, "squares": moments.squares}, partial))
+        (channel_mean, channel_std), (mean, std) = moments.over((1, 2)), moments.over((0, 1, 2))
+        self.manifest["statistics"] = {
+            "sha256": sha256_of(path),
+            "count": moments.count,
+            "mean": float(mean),
+            "std": float(std),
+            "channel mean": channel_mean.flatten().tolist(),
+            "channel std": channel_std.flatten().tolist(),
+        }
+
+    def _write_captions(self, split: str, images: Images, shards: list[dict[str, Any]]) -> None:
+        assert images.captions is not None
+        captions = []
+        for shard in shards:
+            with safe_open(self.folder / shard["file"], "pt") as opened:
+                captions += [list(images.captions[i]) for i in opened.get_tensor("index").tolist()]
+        write_json(self.folder / split / CAPTIONS, captions)
+
+
+def _pixels(pixels: Tensor) -> dict[str, Tensor]:
+    return {"latents": pixels}
+
+
+def _raw(stored: Tensor) -> Tensor:
+    return stored.double() / 127.5 - 1 if stored.dtype == torch.uint8 else stored
