@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -29,6 +29,8 @@ class Latents(Protocol):
     def classes(self) -> tuple[str, ...]: ...
     @property
     def may_flip(self) -> Bool[Tensor, " n"]: ...
+    @property
+    def captions(self) -> Any: ...
     def __len__(self) -> int: ...
     def batches(self, size: int) -> Iterator[tuple[Float[Tensor, "b *shape"], Int[Tensor, " b"]]]: ...
     def read(
