@@ -36,7 +36,7 @@ class Images(ABC):
 
     classes: their names, in the order of the labels; () without. labels (n,) int64, None without. captions: of every item, None without; an item may have none.
     may_flip (n,): False for pictures whose mirror image means something else (letters, flags). fingerprint: a hash of what was read from (names, sizes and, where
-    that is cheap, contents), which a cache is bound to.
+    that is cheap, contents), which a cache is bound to. complaints: lines about what is not as it should be and had to be left out or left unsaid.
     """
 
     reader: ClassVar[str]
@@ -48,6 +48,7 @@ class Images(ABC):
         self.captions: Sequence[tuple[str, ...]] | None = None
         self.may_flip: Bool[np.ndarray, " n"] | None = None
         self.fingerprint = ""
+        self.complaints: tuple[str, ...] = ()
         self.preparation = "as stored"  # how pictures come to their size: "box-stretched by its makers", "centre crop, Lanczos", ...
 
     @abstractmethod
@@ -65,6 +66,8 @@ class Images(ABC):
     def read(self, index: Sequence[int]) -> Batch:
         """Some items, in the given order."""
         found = [batch for i in index for batch in self.batches(1, i, i + 1)]
+        if not found:
+            return Batch(np.zeros(0, np.int64), np.zeros((0, self.channels, self.size, self.size), np.uint8))
         return Batch(
             np.concatenate([b.index for b in found]),
             np.concatenate([b.pixels for b in found]),
@@ -74,9 +77,25 @@ class Images(ABC):
 
 @dataclass(frozen=True)
 class Report:
-    """What `python -m trainers data PATH` found. `complaints`: lines about what differs from the official data set or had to be left out; never fatal."""
+    """What `python -m trainers data PATH` found. `complaints`: lines about what differs from the official data set or had to be left out; never fatal.
+
+    Of a split, where known: pictures; classes; fewest and most, of a class; captions; sizes {"64 x 64": pictures}; modes {"RGB": pictures}; broken, a list of
+    {name, why}; official {name, pictures, matches}.
+    """
 
     reader: str
     source: str
     splits: dict[str, dict[str, Any]]
     complaints: tuple[str, ...] = field(default=())
+
+
+def class_counts(images: Images) -> dict[str, int]:
+    """For a report: how many classes have pictures, and the fewest and most of those; nothing without labels."""
+    if images.labels is None:
+        return {}
+    counts = np.bincount(images.labels, minlength=len(images.classes))
+    return {
+        "classes": int((counts > 0).sum()),
+        "fewest": int(counts[counts > 0].min(initial=len(images))),
+        "most": int(counts.max(initial=0)),
+    }

@@ -1,0 +1,184 @@
+"""Folders of pictures, or a tar of one: ImageNet, FFHQ, and any tree of class folders.
+
+    train/CLASS/*.JPEG, val/CLASS/*.JPEG    classes are the folders of train/, in sorted order; val may be called valid, validation or test
+    train/*.png, val/*.png                  no classes
+    CLASS/*.jpg                             split train only
+    *.png                                   no classes; every tenth picture by sorted name is held out
+    00000/00000.png, ...                    FFHQ's thousands: no classes; 60000 and on are held out, as published
+
+A folder that holds nothing but one other is looked through. Names of classes come from map_clsloc.txt, class_names.txt, LOC_synset_mapping.txt or words.txt beside.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers.data.images import Report, class_counts
+from trainers.data.listed import Listed, survey
+from trainers.data.official import FFHQ, IMAGENET, TINY_IMAGENET, Official
+from trainers.data.stores import Store, is_picture, open_store
+from trainers.data.synsets import MAPS, names_by_id, readable
+from trainers.recipes.schema import DataOptions
+
+HELD_OUT = ("val", "valid", "validation", "test")
+TENTH = 10
+FFHQ_TRAIN = 60_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the pictures of a store fall into splits and classes. `ids`: class folders; `label`: of a picture, where there are classes."""
+
+    kind: str
+    splits: dict[str, list[str]]
+    ids: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    label: dict[str, int] = field(default_factory=dict)
+    complaints: tuple[str, ...] = ()
+
+
+def layout_of(store: Store) -> Layout:
+    """Reads the tree of a store. Raises ValueError where there are no pictures, or a class that the training split has not."""
+    pictures = [name for name in store.files if is_picture(name)]
+    if not pictures:
+        endings = Counter(Path(name).suffix or name for name in store.files).most_common(3)
+        there = ", ".join(f"{count:,} {ending}" for ending, count in endings) or "nothing"
+        raise ValueError(f"{store.source} holds no pictures (looked for .jpg, .png, .webp and the like, at any depth; found {there})")
+    root = _root(pictures)
+    complaints = []
+    within = {name: name[len(root) :] for name in pictures}
+    if any(path.startswith("train/") for path in within.values()):
+        splits = {split: [name for name, path in within.items() if path.startswith(f"{split}/")] for split in ("train", *HELD_OUT)}
+        splits = {split: names for split, names in splits.items() if names}
+        outside = len(pictures) - sum(map(len, splits.values()))
+        if outside:
+            complaints.append(f"{outside:,} pictures lie outside {', '.join(f'{split}/' for split in splits)} and are not read")
+        kind = "folders for splits"
+        place = {name: within[name].split("/", 1)[1] for names in splits.values() for name in names}
+    elif _is_ffhq(within.values()):
+        number = {name: int(Path(name).stem) for name in pictures}
+        splits = {"train": [n for n in pictures if number[n] < FFHQ_TRAIN], "val": [n for n in pictures if number[n] >= FFHQ_TRAIN]}
+        if not splits["val"] or not splits["train"]:
+            splits = _every_tenth(pictures)
+            complaints.append(
+                "this piece of FFHQ lies on one side of 60,000: every tenth picture is held out instead of the published 10,000"
+            )
+        return Layout("FFHQ", splits, complaints=tuple(complaints))
+    else:
+        kind, splits, place = "folders for classes", {"train": pictures}, within
+    ids = tuple(sorted({place[name].split("/", 1)[0] for name in splits["train"] if "/" in place[name]}))
+    if len(ids) < 2:
+        flat = splits if "train/" in {f"{path.split('/', 1)[0]}/" for path in within.values()} else _every_tenth(pictures)
+        if flat is not splits:
+            complaints.append("a folder without splits: every tenth picture, by sorted name, is held out")
+        return Layout("pictures without classes", flat, complaints=tuple(complaints))
+    label = {}
+    for split, names in list(splits.items()):
+        loose = [name for name in names if "/" not in place[name]]
+        if len(loose) == len(names) and split != "train":
+            complaints.append(
+                f"{split}/ has pictures but no class folders, so it has no labels; sort them into folders named as those of train/"
+            )
+            continue
+        if loose:
+            complaints.append(f"{split}: {len(loose):,} pictures lie in no class folder and are left out ({loose[0]}, ...)")
+            splits[split] = names = [name for name in names if "/" in place[name]]
+        of = {name: place[name].split("/", 1)[0] for name in names}
+        strange = sorted(set(of.values()) - set(ids))
+        if strange:
+            raise ValueError(
+                f"{store.source}: {split}/ has the class {strange[0]}, which train/ has not; class folders must be named alike in both"
+            )
+        numbers = {each: k for k, each in enumerate(ids)}
+        label |= {name: numbers[each] for name, each in of.items()}
+    return Layout(kind, splits, ids, readable(ids, _names(store, root)), label, tuple(complaints))
+
+
+def _root(pictures: list[str]) -> str:
+    """The folder below which the tree begins: down through folders that hold nothing but one other."""
+    root = ""
+    while True:
+        tops = {name[len(root) :].split("/", 1)[0] if "/" in name[len(root) :] else "" for name in pictures}
+        if len(tops) > 1 or tops & {"", "train"}:
+            return root
+        root += f"{tops.pop()}/"
+
+
+def _is_ffhq(paths: Any) -> bool:
+    found = [re.fullmatch(r"(\d{5})/(\d{5})\.\w+", path) for path in paths]
+    return all(each and int(each[1]) == int(each[2]) // 1000 * 1000 for each in found)
+
+
+def _every_tenth(pictures: list[str]) -> dict[str, list[str]]:
+    held_out = pictures[TENTH - 1 :: TENTH]
+    return {"train": [name for k, name in enumerate(pictures) if k % TENTH != TENTH - 1]} | ({"val": held_out} if held_out else {})
+
+
+def _names(store: Store, root: str) -> dict[str, str]:
+    for name in MAPS:
+        if f"{root}{name}" in store.files:
+            return names_by_id(store.read(f"{root}{name}").decode("utf-8", errors="replace"))
+    return {}
+
+
+class Folders(Listed):
+    """One split of a folder or tar."""
+
+    reader = "folder"
+
+    def __init__(self, store: Store, layout: Layout, split: str, options: DataOptions) -> None:
+        names = layout.splits[split]
+        super().__init__(store, names, split, options)
+        self.classes = layout.classes
+        if layout.label and names and names[0] in layout.label:
+            self.labels = np.array([layout.label[name] for name in self.names], dtype=np.int64)
+        self.complaints = layout.complaints
+
+
+def open_folders(path: Path, options: DataOptions, split: str) -> Folders:
+    """Raises ValueError naming the cure where the split is not there."""
+    store = open_store(path)
+    layout = layout_of(store)
+    wanted = split if split != "val" else next((name for name in HELD_OUT if name in layout.splits), split)
+    if wanted not in layout.splits:
+        there = ", ".join(layout.splits)
+        cure = "put pictures that are not trained on into val/ beside train/" if split == "val" else "name one of these"
+        raise ValueError(
+            f"{path} has no split '{split}' (it has {there}, as {layout.kind}); {cure}, or set data.held_out_split={next(iter(layout.splits))}"
+        )
+    images = Folders(store, layout, wanted, options)
+    images.split = split
+    return images
+
+
+def _official(layout: Layout) -> Official | None:
+    if layout.kind == "FFHQ":
+        return FFHQ
+    if layout.ids and all(re.fullmatch(r"n\d{8}", each) for each in layout.ids):
+        return TINY_IMAGENET if len(layout.ids) == TINY_IMAGENET.classes else IMAGENET
+    return None
+
+
+def inspect_folders(store: Store, published: bool = False) -> Report:
+    """Decodes every picture of every split. `published`: the archive has the hash that it is published with."""
+    path, complaints = store.source, []
+    layout = layout_of(store)
+    official = _official(layout)
+    splits = {}
+    for split in layout.splits:
+        images = Folders(store, layout, split, DataOptions(reader="folder", path=str(path)))
+        found = survey(images) | class_counts(images)
+        if official:
+            found["official"], line = official.compare("val" if split in HELD_OUT else split, found)
+            complaints += [line] if line else []
+        splits[split] = found
+    others = [name for name in store.files if not is_picture(name) and Path(name).name not in MAPS]
+    if others:
+        complaints.append(f"{len(others):,} other files are not read ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''})")
+    if published:
+        splits = {split: found | {"archive": "MD5 as published"} for split, found in splits.items()}
+    return Report("folder", str(path), splits, (*layout.complaints, *complaints))

@@ -1,0 +1,83 @@
+"""Pictures that lie as files in a store, decoded on all cores while they are read."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from trainers.data.images import Batch, Broken, Images
+from trainers.data.pictures import PREPARATIONS, Seen, Unreadable, decode, upright
+from trainers.data.stores import Store, hash_of
+from trainers.recipes.schema import DataOptions
+
+SHOWN = 8  # sizes in a report
+
+
+class Listed(Images):
+    """Files of a store, in the order given."""
+
+    def __init__(self, store: Store, names: Sequence[str], split: str, options: DataOptions) -> None:
+        super().__init__(source=store.source, split=split, size=options.size, channels=options.channels)
+        self.store, self.names = store, list(names)[: options.limit]
+        self.preparation, self._how = PREPARATIONS[options.preparation], options.preparation
+        self.may_flip = np.ones(len(self.names), dtype=bool)
+        self.fingerprint = hash_of(part for name in self.names for part in (name, store.files[name]))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        return self.names[index]
+
+    def batches(self, size: int = 64, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        stop = len(self) if stop is None else min(stop, len(self))
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for first in range(start, stop, size):
+                index = np.arange(first, min(first + size, stop))
+                results = list(pool.map(self._decode, index.tolist()))
+                whole = [not isinstance(found, Broken) for found in results]
+                pixels = np.zeros((sum(whole), self.channels, self.size, self.size), np.uint8)
+                for row, found in zip(pixels, (each for each in results if not isinstance(each, Broken)), strict=True):
+                    row[...] = found
+                yield Batch(index[whole], pixels, tuple(each for each in results if isinstance(each, Broken)))
+
+    def _decode(self, index: int) -> UInt8[np.ndarray, "c s s"] | Broken:
+        try:
+            return decode(self.store.read(self.names[index]), self.size, self.channels, self._how)
+        except Unreadable as error:
+            return Broken(self.names[index], str(error))
+
+
+def survey(images: Listed) -> dict[str, Any]:
+    """Decodes every picture of a split as it is stored: sizes, modes and what is broken, with a progress bar. For a Report."""
+
+    def look(name: str) -> Seen | Broken:
+        try:
+            return upright(images.store.read(name))[1]
+        except Unreadable as error:
+            return Broken(name, str(error))
+
+    sizes, modes, broken = Counter(), Counter(), []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool, tqdm(total=len(images), desc=images.split, unit=" pictures", disable=None) as bar:
+        for first in range(0, len(images), 256):
+            for found in pool.map(look, images.names[first : first + 256]):
+                bar.update()
+                if isinstance(found, Broken):
+                    broken.append(found)
+                else:
+                    sizes[f"{found.width} x {found.height}"] += 1
+                    modes[found.mode] += 1
+    common = dict(sizes.most_common(SHOWN))
+    if len(sizes) > SHOWN:
+        common[f"{len(sizes) - SHOWN:,} other sizes"] = sizes.total() - sum(common.values())
+    return {
+        "pictures": len(images),
+        "sizes": common,
+        "modes": dict(modes.most_common()),
+        "broken": [{"name": each.name, "why": each.why} for each in broken],
+    }
