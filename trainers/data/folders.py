@@ -51,7 +51,8 @@ def layout_of(store: Store) -> Layout:
     root = _root(pictures)
     complaints = []
     within = {name: name[len(root) :] for name in pictures}
-    if any(path.startswith("train/") for path in within.values()):
+    in_train = any(path.startswith("train/") for path in within.values())
+    if in_train:
         splits = {split: [name for name, path in within.items() if path.startswith(f"{split}/")] for split in ("train", *HELD_OUT)}
         splits = {split: names for split, names in splits.items() if names}
         outside = len(pictures) - sum(map(len, splits.values()))
@@ -72,10 +73,10 @@ def layout_of(store: Store) -> Layout:
         kind, splits, place = "folders for classes", {"train": pictures}, within
     ids = tuple(sorted({place[name].split("/", 1)[0] for name in splits["train"] if "/" in place[name]}))
     if len(ids) < 2:
-        flat = splits if "train/" in {f"{path.split('/', 1)[0]}/" for path in within.values()} else _every_tenth(pictures)
-        if flat is not splits:
+        if not in_train:
+            splits = _every_tenth(pictures)
             complaints.append("a folder without splits: every tenth picture, by sorted name, is held out")
-        return Layout("pictures without classes", flat, complaints=tuple(complaints))
+        return Layout("pictures without classes", splits, complaints=tuple(complaints))
     label = {}
     for split, names in list(splits.items()):
         loose = [name for name in names if "/" not in place[name]]
@@ -143,7 +144,7 @@ def open_folders(path: Path, options: DataOptions, split: str) -> Folders:
     """Raises ValueError naming the cure where the split is not there."""
     store = open_store(path)
     layout = layout_of(store)
-    wanted = split if split != "val" else next((name for name in HELD_OUT if name in layout.splits), split)
+    wanted = _held_out(layout) if split == "val" else split
     if wanted not in layout.splits:
         there = ", ".join(layout.splits)
         cure = "put pictures that are not trained on into val/ beside train/" if split == "val" else "name one of these"
@@ -153,6 +154,11 @@ def open_folders(path: Path, options: DataOptions, split: str) -> Folders:
     images = Folders(store, layout, wanted, options)
     images.split = split
     return images
+
+
+def _held_out(layout: Layout) -> str:
+    """The split that is called val here, by its own name."""
+    return next((name for name in HELD_OUT if name in layout.splits), "val")
 
 
 def _official(layout: Layout) -> Official | None:
@@ -172,8 +178,9 @@ def inspect_folders(store: Store, published: bool = False) -> Report:
     for split in layout.splits:
         images = Folders(store, layout, split, DataOptions(reader="folder", path=str(path)))
         found = survey(images) | class_counts(images)
-        if official:
-            found["official"], line = official.compare("val" if split in HELD_OUT else split, found)
+        role = "val" if split == _held_out(layout) else split
+        if official and role in official.pictures:
+            found["official"], line = official.compare(role, found)
             complaints += [line] if line else []
         splits[split] = found
     others = [name for name in store.files if not is_picture(name) and Path(name).name not in MAPS]

@@ -69,7 +69,7 @@ def _reading(path: Path) -> Iterator[None]:
     """What goes wrong inside an archive becomes one sentence that names it."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
 
 
@@ -112,22 +112,25 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype, int]:
 
 
 def find_archives(path: Path) -> dict[str, list[Path]]:
-    """The npz files of each split, below `path` or in a folder in it, batches in the order of their numbers. Raises ValueError where one is there twice, or pickled."""
+    """The npz files of each split, below `path` or in a folder in it, batches in the order of their numbers. Raises ValueError where one is there twice, or pickled only."""
     files = [path] if path.is_file() else sorted([*path.glob("*"), *path.glob("*/*")])
     found: dict[str, dict[int, Path]] = {"train": {}, "val": {}}
+    pickled: dict[tuple[str, int], Path] = {}
     for file in files:
         each = re.fullmatch(r"(?:train_data_batch_(\d+)|val_data)(\.npz)?", file.name)
         if each is None or not file.is_file():
             continue
+        split, number = "train" if each[1] else "val", int(each[1] or 0)
         if each[2] is None:
-            raise ValueError(
-                f"{file} is the pickled variant of downsampled ImageNet, and unpickling executes whatever code a file holds: take the npz one (Imagenet64_..._npz.zip)"
-            )
-        number = int(each[1] or 0)
-        split = found["train" if each[1] else "val"]
-        if number in split:
-            raise ValueError(f"{split[number]} and {file} are the same batch; keep one of them")
-        split[number] = file
+            pickled[split, number] = file
+        elif number in found[split]:
+            raise ValueError(f"{found[split][number]} and {file} are the same batch; keep one of them")
+        else:
+            found[split][number] = file
+    for (split, number), file in pickled.items():
+        if number not in found[split]:
+            why = "is of the pickled variant of downsampled ImageNet, and unpickling executes whatever code a file holds"
+            raise ValueError(f"{file} {why}: take the npz one (Imagenet64_train_part1_npz.zip and the like)")
     return {split: [batches[number] for number in sorted(batches)] for split, batches in found.items() if batches}
 
 

@@ -2,9 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,6 +15,7 @@ from trainers.data.pictures import PREPARATIONS, Seen, Unreadable, decode, uprig
 from trainers.data.stores import Store, hash_of
 from trainers.recipes.schema import DataOptions
 
+T = TypeVar("T")
 SHOWN = 8  # sizes in a report
 
 
@@ -47,20 +48,23 @@ class Listed(Images):
                 yield Batch(index[whole], pixels, tuple(each for each in results if isinstance(each, Broken)))
 
     def _decode(self, index: int) -> UInt8[np.ndarray, "c s s"] | Broken:
-        try:
-            return decode(self.store.read(self.names[index]), self.size, self.channels, self._how)
-        except Unreadable as error:
-            return Broken(self.names[index], str(error))
+        return _or_broken(self.names[index], lambda data: decode(data, self.size, self.channels, self._how), self.store)
+
+
+def _or_broken(name: str, use: Callable[[bytes], T], store: Store) -> T | Broken:
+    try:
+        return use(store.read(name))
+    except Unreadable as error:
+        return Broken(name, str(error))
+    except (FileNotFoundError, PermissionError) as error:
+        return Broken(name, (error.strerror or str(error)).lower())
 
 
 def survey(images: Listed) -> dict[str, Any]:
     """Decodes every picture of a split as it is stored: sizes, modes and what is broken, with a progress bar. For a Report."""
 
     def look(name: str) -> Seen | Broken:
-        try:
-            return upright(images.store.read(name))[1]
-        except Unreadable as error:
-            return Broken(name, str(error))
+        return _or_broken(name, lambda data: upright(data)[1], images.store)
 
     sizes, modes, broken = Counter(), Counter(), []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool, tqdm(total=len(images), desc=images.split, unit=" pictures", disable=None) as bar:

@@ -19,10 +19,7 @@ class Official:
 
     def compare(self, split: str, found: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         """The entry `official` of a split in a Report, and a line where it differs."""
-        wanted = self.pictures.get(split)
-        if wanted is None:
-            return {"name": self.name, "pictures": None, "matches": False}, f"{split}: {self.name} has no such split"
-        wrong = []
+        wanted, wrong = self.pictures[split], []
         if found["pictures"] != wanted:
             wrong.append(f"{found['pictures']:,} pictures (official: {wanted:,})")
         if self.classes and found.get("classes", self.classes) != self.classes:

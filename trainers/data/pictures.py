@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 PREPARATIONS = {"centre-crop": "centre crop, Lanczos", "squash": "squashed to a square, box filter"}
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")  # by contents, not by ending; none that starts another program
 # What Pillow's readers are known to raise on files that are not what they say.
 DAMAGE = (
     OSError,
@@ -48,7 +49,7 @@ def upright(data: bytes) -> tuple[Image.Image, Seen]:
     if not data:
         raise Unreadable("the file is empty")
     try:
-        with Image.open(io.BytesIO(data)) as stored:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as stored:
             mode = stored.mode
             stored.load()
             image = _on_white(ImageOps.exif_transpose(stored))

@@ -71,6 +71,8 @@ def _walk(source: Path) -> Iterator[tuple[str, int]]:
                     todo.append((Path(entry.path), f"{name}{entry.name}/"))
                 elif entry.is_file():
                     yield f"{name}{entry.name}", entry.stat().st_size
+                elif entry.is_symlink():  # it leads nowhere: listed, and found broken when it is read
+                    yield f"{name}{entry.name}", 0
 
 
 class Tar(Store):
