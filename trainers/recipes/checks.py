@@ -76,6 +76,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "training.keep": (1, 1000),
     "training.preview_every": (0, 1 << 40),
     "training.preview_count": (1, 256),
+    "training.threads": (1, 1024),
     "sampling.nfe": (1, 100_000),
     "sampling.count": (2, 1_000_000),
 }
@@ -158,8 +159,10 @@ def _check_loss(recipe: Recipe) -> None:
         raise ValueError(
             f"loss.target='score' needs coupling.kind='independent', not {recipe.coupling.kind!r}: else the noise does not tell the score"
         )
-    if loss.target == "score" and recipe.prior.kind == "class-mixture":
-        raise ValueError("loss.target='score' needs a Gaussian prior; use class-gaussian")
+    if loss.target == "score" and recipe.prior.kind not in ("standard", "scale-matched"):
+        raise ValueError(
+            f"loss.target='score' needs one Gaussian for all conditions, not prior.kind={recipe.prior.kind!r}; use standard or scale-matched"
+        )
     if loss.times == "ddpm-1000" and (path != "vp" or loss.target != "noise"):
         raise ValueError("loss.times='ddpm-1000' is DDPM's: it needs path.kind='vp' and loss.target='noise'")
     if recipe.path.sigma_min and path != "cond-ot":

@@ -10,7 +10,6 @@ from trainers.recipes.schema import (
     PriorOptions,
     Recipe,
     SamplingOptions,
-    TextOptions,
     TrainingOptions,
 )
 from trainers.recipes.settings import apply

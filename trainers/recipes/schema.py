@@ -200,6 +200,8 @@ class TrainingOptions:
     preview_count: int = 16
     channels_last: bool = False
     compile: bool = False
+    threads: int | None = None
+    """On a CPU; None: 1 for an mlp, which gains nothing from more, else torch's own choice."""
     log_samples: bool = False
     """Write the number of every sample of every step to samples.log."""
 

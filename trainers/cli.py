@@ -1,0 +1,85 @@
+"""What `python -m trainers` can do. Bad input ends in one line on standard error and exit status 2; a training that was asked to stop in 75; one that failed in 1."""
+
+import contextlib
+import errno
+import io
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import tyro
+
+FINISHED, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
+COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "plan")  # trainers/commands/NAME.py, class Name
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command line; returns the exit status."""
+    classes: list[Any] = [getattr(import_module(f"trainers.commands.{name}"), name.capitalize()) for name in COMMANDS]
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            command = tyro.extras.subcommand_cli_from_dict(
+                dict(zip(COMMANDS, classes, strict=True)),
+                args=list(arguments),
+                prog="python -m trainers",
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
+    except SystemExit as ended:
+        if ended.code in (0, None):
+            return FINISHED
+        return _fail(_one_line(complaint.getvalue()))
+    try:
+        return (command.go() if hasattr(command, "go") else command.run()) or FINISHED
+    except ValueError as error:
+        return _fail(str(error))
+    except (RuntimeError, OSError) as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        say("stopped; nothing half-written is left")
+        return INTERRUPTED
+
+
+def say(line: str) -> None:
+    """What is being done goes to standard error, so that standard output holds the result alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _failed(error: RuntimeError | OSError) -> int:
+    """One line and status 1 for what no other input would mend: a training that diverged, a full disk; anything unforeseen goes on as it is."""
+    from trainers.loop import Diverged
+
+    if isinstance(error, Diverged):
+        say(f"error: {error}")
+        return FAILED
+    if isinstance(error, BrokenPipeError):  # `| head` has seen enough
+        sys.stderr.close()
+        return FINISHED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        say(
+            f"error: the disk is full{f' ({error.filename})' if error.filename else ''}: make room and run the same command again; what was whole before is still there"
+        )
+        return FAILED
+    if isinstance(error, OSError) and error.filename:
+        return _fail(f"{error.filename}: {error.strerror}")
+    if "No space left" in str(error):  # safetensors' own error carries no number
+        say("error: the disk is full: make room and run the same command again; what was whole before is still there")
+        return FAILED
+    raise error
+
+
+def _fail(message: str) -> int:
+    say(f"error: {' '.join(message.split())}")
+    return BAD_INPUT
+
+
+def _one_line(box: str) -> str:
+    """The message inside the box that tyro draws, up to its first rule."""
+    said = []
+    for line in box.splitlines()[1:]:
+        text = line.strip("│ ")
+        if not text or set(text) <= {"─", "╰", "╯", "┄"}:
+            break
+        said.append(text)
+    return " ".join(said) + " (--help lists the options)"

@@ -1,0 +1,117 @@
+"""The `sample` command's work: conditions from texts, samples, pictures on disk."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lab.checks import unknown
+from lab.solvers import ADAPTIVE
+from trainers.commands.sample import Sample
+from trainers.files import write_atomically, write_json
+from trainers.grids import grid, save_png, to_image
+from trainers.sampling import Samples, labels, sample
+from trainers.trained import Trained, load_trained
+
+
+def conditions(trained: Trained, texts: Sequence[str], count: int, seed: int) -> tuple[Tensor | None, list[str]]:
+    """The condition of each of `count` samples and its name: the texts in turn, or, without any, drawn as in the training data.
+
+    Raises ValueError for a class that does not exist, for texts that a model without conditions is told, and for a text model without any.
+    """
+    kind = trained.recipe.data.condition
+    if kind == "none":
+        if texts:
+            raise ValueError(f"{trained.checkpoint.folder} was trained without conditions; leave --condition out")
+        return None, [""] * count
+    if kind == "class":
+        if texts:
+            chosen = torch.tensor([_class(trained.classes, text) for text in texts])[torch.arange(count) % len(texts)]
+        else:
+            assert trained.label_law is not None
+            chosen = labels(trained.label_law, torch.arange(count), seed)
+        return chosen, [trained.classes[int(c)] for c in chosen]
+    if not texts:
+        raise ValueError("this model is told a text: give prompts with --condition")
+    from trainers.text import load_encoder
+
+    states = load_encoder(trained.recipe.text).encode(list(texts))
+    turn = torch.arange(count) % len(texts)
+    return states[turn], [texts[int(i)] for i in turn]
+
+
+def _class(classes: Sequence[str], text: str) -> int:
+    if text in classes:
+        return list(classes).index(text)
+    if text.isdecimal() and int(text) < len(classes):
+        return int(text)
+    shown = classes if len(classes) <= 20 else (*classes[:20], "...")
+    raise ValueError(unknown("condition", text, shown, f"; or a number from 0 to {len(classes) - 1}"))
+
+
+def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
+    """Samples as wanted, in wanted.out; returns what samples.json says. Raises ValueError for what the checkpoint cannot do."""
+    from tqdm import tqdm
+
+    if wanted.n < 1:
+        raise ValueError(f"--n {wanted.n} must be at least 1")
+    trained = load_trained(wanted.folder, wanted.weights)
+    condition, names = conditions(trained, wanted.condition, wanted.n, wanted.seed)
+    guidance = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if condition is not None else 1.0)
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=wanted.n, unit="sample", disable=None) as bar:
+        made = sample(
+            trained,
+            wanted.n,
+            seed=wanted.seed,
+            solver=wanted.solver,
+            nfe=None if wanted.solver in ADAPTIVE else wanted.nfe,
+            grid=wanted.grid,
+            guidance=guidance,
+            condition=condition,
+            atol=wanted.atol,
+            rtol=wanted.rtol,
+            states=wanted.trajectories,
+            progress=bar.update,
+        )
+    about = {
+        "checkpoint": str(trained.checkpoint.folder),
+        "weights": wanted.weights,
+        "weights_hash": trained.weights_hash,
+        "step": trained.step,
+        "n": wanted.n,
+        "seed": wanted.seed,
+        "solver": "none: the prior alone" if wanted.prior else wanted.solver,
+        "grid": wanted.grid,
+        "nfe": 0 if wanted.prior else made.nfe,
+        "guidance": guidance,
+        "conditions": names,
+    }
+    pixels = trained.decode(made.x_0 if wanted.prior else made.x)
+    texts = {name: str(value) for name, value in about.items() if name != "conditions"}
+    save_png(grid(pixels, wanted.rows), wanted.out / "grid.png", texts)
+    for i, picture in enumerate(pixels):
+        save_png(to_image(picture), wanted.out / f"{i:05d}.png", texts | {"condition": names[i]})
+    if wanted.trajectories:
+        _film(trained, made, wanted.out, texts)
+    write_json(wanted.out / "samples.json", about)
+    say(f"{wanted.n} samples of step {trained.step} in {wanted.out}, {about['nfe']:g} evaluations each")
+    return about
+
+
+def _film(trained: Trained, made: Samples, out: Path, about: dict[str, str]) -> None:
+    """film.png: of each sample a row, of up to nine of its times a picture; states.safetensors: all states, latents, and their times."""
+    from safetensors.torch import save_file
+
+    assert made.states is not None
+    assert made.times is not None
+    states, times = made.states, made.times
+    chosen = torch.linspace(0, len(states) - 1, min(9, len(states))).round().long()
+    frames = states[chosen].transpose(0, 1).flatten(0, 1)
+    save_png(
+        grid(trained.decode(frames), len(made.x)), out / "film.png", about | {"times": str([round(float(t), 4) for t in times[chosen]])}
+    )
+    tensors = {"states": states.contiguous(), "times": times.contiguous()}
+    write_atomically(out / "states.safetensors", lambda partial: save_file(tensors, partial))

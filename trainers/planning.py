@@ -1,0 +1,195 @@
+"""What a recipe would cost, counted before anything starts: parameters, operations, memory, disk, and time on a device."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from trainers.networks import Network, build
+from trainers.recipes.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Device:
+    """A kind of GPU: its name, peak of dense matrix products in operations a second by precision, and memory in bytes. Makers' data sheets."""
+
+    name: str
+    peak: Mapping[str, float]
+    memory: int
+
+
+GB = 10**9
+DEVICES = {
+    d.name: d
+    for d in (
+        Device("h200", {"bf16": 989e12, "fp16": 989e12, "fp32": 494e12}, 141 * GB),  # fp32 as TF32
+        Device("h100", {"bf16": 989e12, "fp16": 989e12, "fp32": 494e12}, 80 * GB),
+        Device("a100", {"bf16": 312e12, "fp16": 312e12, "fp32": 156e12}, 80 * GB),
+        Device("l40s", {"bf16": 362e12, "fp16": 362e12, "fp32": 183e12}, 48 * GB),
+        Device("rtx4090", {"bf16": 165e12, "fp16": 165e12, "fp32": 83e12}, 24 * GB),
+        Device("rtx3090", {"bf16": 71e12, "fp16": 71e12, "fp32": 36e12}, 24 * GB),
+        Device("v100", {"fp16": 125e12, "fp32": 15.7e12}, 32 * GB),
+    )
+}
+USE = 0.25  # of the peak: published U-Nets reach .24 to .28; .40 is optimistic, and 8 x 8 latents shrink to 1 x 1 inside
+LATENT = {"none": (1, None), "taef2": (8, 32), "tiny": (8, 4), "kl": (8, 4), "vq": (8, 4)}  # downsampling factor and channels
+TEXT_WIDTH = {"clip": 512, "sentence": 384}  # of CLIP ViT-B/32 and MiniLM, where no other encoder is at hand
+
+
+def latent_shape(recipe: Recipe) -> tuple[int, int, int]:
+    """Of a sample, by the autoencoder's usual factor and channels; a cache knows its own."""
+    factor, channels = LATENT[recipe.autoencoder.kind]
+    size = recipe.data.size // factor
+    return channels or recipe.data.channels, size, size
+
+
+def meta_network(recipe: Recipe, shape: tuple[int, int, int] | None = None, classes: int = 1000, text_width: int | None = None) -> Network:
+    """The recipe's network without memory for its weights."""
+    width = TEXT_WIDTH.get(recipe.text.encoder, 0) if text_width is None else text_width
+    with torch.device("meta"):
+        return build(recipe, shape or latent_shape(recipe), classes, width)
+
+
+def operations(network: Network, recipe: Recipe, shape: tuple[int, int, int], text_width: int) -> tuple[float, float]:
+    """Floating-point operations for one image, forwards and in all of a training step, two for a multiply-add; counted by torch on the operators themselves."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        x, t = torch.empty(1, *shape), torch.empty(1)
+        condition = None
+        if recipe.data.condition == "class":
+            condition = torch.zeros(1, dtype=torch.int64)
+        elif recipe.data.condition == "text":
+            condition = torch.empty(1, 1 + recipe.text.max_tokens, text_width)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        out = network(x, t, condition)
+        forward = counter.get_total_flops()
+        out.sum().backward()
+    return float(forward), float(counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class Plan:
+    """parameters; operations for one image (forward, and forward with backward); bytes in memory for weights, gradients, Adam and averages (activations come on top); bytes of a
+    checkpoint; images to be seen; images a second and hours on the device with `use` of its peak."""
+
+    recipe: str
+    shape: tuple[int, int, int]
+    parameters: int
+    forward: float
+    step: float
+    memory: int
+    checkpoint: int
+    images: int
+    device: str
+    processes: int
+    use: float | None
+    images_per_second: float
+    hours: float
+    measured: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: float = USE, classes: int = 1000) -> Plan:
+    """Counts what a recipe costs. device: a name of DEVICES, or None for this machine, whose speed is measured with the real network where it fits in memory.
+
+    Raises ValueError for an unknown device, and for a precision that it does not have.
+    """
+    from lab.checks import check_name
+
+    shape, width = latent_shape(recipe), TEXT_WIDTH.get(recipe.text.encoder, 0)
+    network = meta_network(recipe, shape, classes, width)
+    count = sum(p.numel() for p in network.parameters())
+    forward, step = operations(network, recipe, shape, width)
+    averages = len(recipe.training.ema)
+    memory, checkpoint = 4 * count * (4 + averages), 4 * count * (3 + averages)
+    images = recipe.training.batch * recipe.training.steps
+    if device is None:
+        rate, used, measured, name = _measured(recipe, shape, classes, width, memory), None, True, "this machine"
+        if rate is None:
+            raise ValueError(
+                f"the network of {recipe.name} takes {memory / 1e9:.1f} GB before activations, more than this machine has free; name a --device: {', '.join(DEVICES)}"
+            )
+    else:
+        check_name("device", device, DEVICES)
+        peak = DEVICES[device].peak.get(recipe.training.precision)
+        if peak is None:
+            raise ValueError(
+                f"training.precision={recipe.training.precision} is not to be had on {device}; it has {', '.join(DEVICES[device].peak)}"
+            )
+        rate, used, measured, name = processes * peak * use / step, use, False, device
+    return Plan(
+        recipe.name, shape, count, forward, step, memory, checkpoint, images, name, processes, used, rate, images / rate / 3600, measured
+    )
+
+
+def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: int, memory: int) -> float | None:
+    """Images a second of whole steps here, by the best of three after one to warm up; None where weights would not fit."""
+    import time
+
+    if not torch.cuda.is_available() and memory > 0.8 * _free_memory():
+        return None
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = build(recipe, shape, classes, width).to(device)
+    optimiser = torch.optim.Adam(network.parameters(), fused=True)
+    micro = recipe.training.batch // recipe.training.accumulation
+    x, t = torch.randn(micro, *shape, device=device), torch.rand(micro, device=device)
+    condition = None
+    if recipe.data.condition == "class":
+        condition = torch.zeros(micro, dtype=torch.int64, device=device)
+    elif recipe.data.condition == "text":
+        condition = torch.randn(micro, 1 + recipe.text.max_tokens, width, device=device)
+    kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.training.precision]
+    best = float("inf")
+    for _ in range(4):
+        began = time.perf_counter()
+        with torch.autocast(device.type, dtype=kind, enabled=kind is not None):
+            loss = (network(x, t, condition).float() - x).square().mean()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return micro / best
+
+
+def _free_memory() -> int:
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def peak_of(device: torch.device, precision: str) -> float | None:
+    """The peak of the GPU at hand, where it is one of DEVICES; None on a CPU, whose peak is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device).lower().replace(" ", "")
+    return next((d.peak.get(precision) for key, d in DEVICES.items() if key in name), None)
+
+
+def table(plan: Plan) -> str:
+    """For people."""
+    speed = (
+        "measured here, best of three steps"
+        if plan.measured
+        else f"computed, at {plan.use:.0%} of the peak of {plan.processes} x {plan.device}"
+    )
+    rows = (
+        ("sample", f"{' x '.join(map(str, plan.shape))}"),
+        ("parameters", f"{plan.parameters / 1e6:.2f} M"),
+        ("operations for an image", f"{plan.forward / 1e9:.3g} G forward, {plan.step / 1e9:.3g} G with backward (counted)"),
+        ("memory", f"{plan.memory / 1e9:.2f} GB for weights, gradients, Adam and averages; activations come on top"),
+        ("checkpoint", f"{plan.checkpoint / 1e9:.2f} GB"),
+        ("images to see", f"{plan.images:,}"),
+        ("images a second", f"{plan.images_per_second:,.0f} ({speed})"),
+        ("time", f"{plan.hours:.1f} hours" if plan.hours >= 1 else f"{60 * plan.hours:.1f} minutes"),
+    )
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([plan.recipe, *(f"  {name:<{width}}  {value}" for name, value in rows)])

@@ -1,0 +1,100 @@
+"""A run's folder: the whole truth about one training. Any index over runs can be made again from such folders.
+
+recipe.toml   metrics.jsonl   samples/*.png   checkpoints/step-00001000/   log.txt   process.json   lock
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from trainers.files import write_json
+from trainers.recipes import Recipe, differences, read_recipe, write_recipe
+from trainers.recipes.checks import described
+
+# What may differ when a run goes on: how long, how often it reports, and how it is looked at. Everything else would be another training.
+FREE = (
+    "name",
+    "about",
+    "reported",
+    "training.steps",
+    "training.log_every",
+    "training.checkpoint_every",
+    "training.keep",
+    "training.threads",
+)
+FREE_PARTS = ("sampling.", "training.preview_")
+
+
+class Run:
+    """One run's folder and the files in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.recipe_file, self.metrics, self.log = folder / "recipe.toml", folder / "metrics.jsonl", folder / "log.txt"
+        self.samples, self.checkpoints, self.process = folder / "samples", folder / "checkpoints", folder / "process.json"
+        self.sample_log = folder / "samples.log"
+
+    @property
+    def exists(self) -> bool:
+        return self.recipe_file.exists()
+
+    def recipe(self) -> Recipe:
+        """Raises ValueError where the folder is not a run's."""
+        if not self.exists:
+            raise ValueError(f"{self.folder} is not a run's folder: it has no recipe.toml")
+        return read_recipe(self.recipe_file)
+
+    def begin(self, recipe: Recipe) -> None:
+        """Makes the folder for a recipe, or checks that it is that of the same training. Raises ValueError naming every value that differs."""
+        if self.exists:
+            changed = {n: v for n, v in differences(self.recipe(), recipe).items() if n not in FREE and not n.startswith(FREE_PARTS)}
+            if changed:
+                listed = "; ".join(f"{n} was {described(old)}, now {described(new)}" for n, (old, new) in changed.items())
+                raise ValueError(f"{self.folder} holds another training ({listed}); give those values, or name a new --run")
+        elif self.folder.exists() and any(p.name not in ("lock", "process.json") for p in self.folder.iterdir()):
+            raise ValueError(f"{self.folder} is not empty and not a run's folder; name another --run")
+        for folder in (self.folder, self.samples, self.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_recipe(recipe, self.recipe_file)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder, so that no two trainings write to it. Raises ValueError while another does."""
+        import fcntl
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{self.folder} is being trained by another process; wait for it, or name another --run") from None
+            write_json(self.process, {"pid": os.getpid(), "started": time.time()})
+            try:
+                yield
+            finally:
+                self.process.unlink(missing_ok=True)
+
+    def rewind(self, step: int) -> None:
+        """Takes away what the metrics and the sample log say of steps after `step`, which will be made again."""
+        for path, of in ((self.metrics, lambda line: json.loads(line)["step"]), (self.sample_log, lambda line: int(line.split(b" ")[0]))):
+            if not path.exists():
+                continue
+            end = 0
+            with path.open("rb+") as file:
+                for line in file:
+                    try:
+                        if not line.endswith(b"\n") or of(line) > step:
+                            break
+                    except ValueError:  # a line that was being written when the machine stopped
+                        break
+                    end += len(line)
+                file.truncate(end)
+
+    def record(self, line: dict[str, Any]) -> None:
+        """Appends one line to the metrics."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,237 @@
+"""From a recipe to a run: latents and prior made where they are missing, the run's folder begun or taken up again, then the loop."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainers import checkpoints
+from trainers.autoencoders import load_autoencoder
+from trainers.gauges import Gauges
+from trainers.grids import grid, save_png
+from trainers.latents import build_cache, default_folder, open_cache
+from trainers.loop import Loop, Progress, fresh, method_of, resumed
+from trainers.methods import Method
+from trainers.networks import Network
+from trainers.planning import operations, peak_of
+from trainers.priors import FittedPrior, fit_prior
+from trainers.recipes import Recipe, check, warnings
+from trainers.runs import Run
+from trainers.sampling import sample
+from trainers.sources import CacheSource, Source
+
+Say = Callable[[str], None]
+PREVIEW_SEED = 7
+
+
+def prior_file(recipe: Recipe, cache: Path) -> Path:
+    """Where the prior that a recipe names is kept, beside the latents that it is fitted to: one file for each set of options."""
+    options = json.dumps(
+        [asdict(recipe.prior), recipe.autoencoder.normalise, recipe.data.condition, asdict(recipe.text), recipe.training.seed]
+    )
+    return cache / f"prior-{recipe.prior.kind}-{hashlib.sha256(options.encode()).hexdigest()[:10]}.safetensors"
+
+
+def prepare(recipe: Recipe, cache: Path, *, say: Say) -> None:
+    """Makes the latents and the prior that are missing. Raises ValueError as build_cache and fit_prior do."""
+    if recipe.coupling.kind == "pairs":
+        return
+    build_cache(recipe, cache, say=say)
+    path = prior_file(recipe, cache)
+    if not path.exists():
+        held_out = open_cache(cache, recipe.data.held_out_split, recipe)
+        fit_prior(recipe, open_cache(cache, "train", recipe), held_out, say=say).save(path)
+
+
+def sources(recipe: Recipe, cache: Path) -> tuple[Source, Source | None, FittedPrior, Callable[[int], str]]:
+    """Training data, held-out data, the prior, and what a datum is called."""
+    if recipe.coupling.kind == "pairs":
+        from trainers.pairs import open_pairs
+
+        return open_pairs(recipe, cache)
+    train, held_out = (open_cache(cache, split, recipe) for split in ("train", recipe.data.held_out_split))
+    names = train.names
+    return CacheSource(train, recipe), CacheSource(held_out, recipe), FittedPrior.load(prior_file(recipe, cache)), lambda i: names[i]
+
+
+def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path = Path("runs"), say: Say = print) -> int:
+    """Trains a recipe in a run's folder, from the beginning or from its last sound checkpoint. Returns 0, or 75 where a signal stopped it.
+
+    Raises ValueError for recipes, data and folders that do not fit; Diverged; OSError where the disk is full.
+    """
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    check(recipe)
+    run, cache = Run(folder), cache or default_folder(recipe, runs)
+    if recipe.training.precision == "fp16" and not torch.cuda.is_available():
+        raise ValueError("training.precision=fp16 needs a GPU; on a CPU take bf16 or fp32")
+    threads = recipe.training.threads or (1 if recipe.network.kind == "mlp" else None)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    mixed = {"fp32": "no"}.get(recipe.training.precision, recipe.training.precision)
+    accelerator = Accelerator(mixed_precision=mixed, kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
+    main = accelerator.is_main_process
+    tell = say if main else _silent
+    if not main:
+        accelerator.wait_for_everyone()
+        return _train(recipe, run, cache, accelerator, tell)
+    with run.locked():
+        run.begin(recipe)
+        for sentence in warnings(recipe):
+            tell(f"note: {sentence}")
+        prepare(recipe, cache, say=tell)
+        accelerator.wait_for_everyone()
+        return _train(recipe, run, cache, accelerator, tell)
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) -> int:
+    source, held_out, prior, name_of = sources(recipe, cache)
+    checkpoint = checkpoints.newest(run.checkpoints, say) if run.checkpoints.is_dir() else None
+    # A run goes on with the prior that it began with, whatever the cache holds now.
+    method = Method(recipe, prior) if checkpoint is None else method_of(checkpoint, recipe)
+    text_width = 0 if source.null_text is None else source.null_text.shape[-1]
+    progress = fresh(recipe, source, method, text_width)
+    seconds = 0.0
+    if checkpoint is not None:
+        progress, seconds = resumed(recipe, checkpoint, progress), float(checkpoint.facts["seconds"])
+        say(f"going on from step {progress.step} of {recipe.training.steps}")
+    if accelerator.is_main_process:
+        run.rewind(progress.step)
+    if progress.step >= recipe.training.steps:
+        say(f"{run.folder} is trained: {progress.step} steps; --steps N for more")
+        return 0
+    autoencoder = load_autoencoder(recipe.autoencoder, recipe.data.channels)
+    facts = {"autoencoder_hash": autoencoder.hash, "cache": str(cache), "torch": torch.__version__}
+    gauges = Gauges(
+        batch=recipe.training.batch,
+        steps=recipe.training.steps,
+        device=accelerator.device,
+        flops=_operations(recipe, source, text_width),
+        peak=peak_of(accelerator.device, recipe.training.precision),
+        bar=accelerator.is_main_process,
+        before=seconds,
+    )
+    network = progress.network
+    if recipe.training.channels_last and recipe.network.kind != "mlp":
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stubs lack this overload
+    progress = _on_device(progress, accelerator, recipe)
+    _restore_scaler(accelerator, checkpoint)
+    loop = Loop(
+        recipe=recipe,
+        method=method,
+        source=source,
+        held_out=held_out,
+        run=run,
+        accelerator=accelerator,
+        facts=facts,
+        preview=lambda network, step: preview(network, step, run, recipe, method, source, autoencoder, accelerator.device),
+        gauges=gauges,
+        name_of=name_of,
+        say=say,
+    )
+    try:
+        return loop.train(progress)
+    finally:
+        gauges.close()
+
+
+def _on_device(progress: Progress, accelerator: Any, recipe: Recipe) -> Progress:
+    """Network, averages and optimiser on the training's device."""
+    device = accelerator.device
+    if device.type == "cpu":
+        return progress
+    from trainers.loop import prepared_optimiser
+
+    state = progress.optimiser.state_dict()
+    progress.network.to(device)
+    for average in progress.averages:
+        average.shadow = [s.to(device) for s in average.shadow]
+    progress.optimiser = prepared_optimiser(recipe, progress.network, device)
+    progress.optimiser.load_state_dict(state)
+    return progress
+
+
+def _restore_scaler(accelerator: Any, checkpoint: checkpoints.Checkpoint | None) -> None:
+    if accelerator.scaler is not None and checkpoint is not None and checkpoint.facts.get("scaler"):
+        accelerator.scaler.load_state_dict(checkpoint.facts["scaler"])
+
+
+def _operations(recipe: Recipe, source: Source, text_width: int) -> float:
+    from trainers.planning import meta_network
+
+    network = meta_network(recipe, source.shape, len(source.classes), text_width)
+    return operations(network, recipe, source.shape, text_width)[1]
+
+
+class Preview:
+    """A network on its way, as sampling wants it."""
+
+    def __init__(self, network: Network, method: Method, source: Source) -> None:
+        from trainers.networks import null_condition
+
+        self.network, self.method = network, method
+        self.path, self.last_time, self.prior = method.path, method.last_time, method.prior
+        self.shape, self.label_law = source.shape, source.law
+        self.null = null_condition(method.recipe, len(source.classes), source.null_text)
+        self.noise = None
+
+    def velocity(self, x: torch.Tensor, t: torch.Tensor, condition: Any = None) -> torch.Tensor:
+        return self.method.velocity(self.network, x, t, condition)
+
+
+def preview(
+    network: Network, step: int, run: Run, recipe: Recipe, method: Method, source: Source, autoencoder: Any, device: torch.device
+) -> None:
+    """A grid of samples at fixed noise and conditions, in samples/step-00001000.png; at the first, samples/prior.png, the same noise before any step."""
+    from lab.solvers import ADAPTIVE
+
+    training, count, options = network.training, recipe.training.preview_count, recipe.sampling
+    network.eval()
+    condition = preview_condition(recipe, source, count)
+    solver, nfe = ("heun", 16) if options.solver in ADAPTIVE else (options.solver, options.nfe)
+    scale = options.guidance if condition is not None else 1.0
+    made = sample(
+        Preview(network, method, source),
+        count,
+        seed=PREVIEW_SEED,
+        solver=solver,
+        nfe=nfe,
+        guidance=scale,
+        condition=condition,
+        device=device,
+    )
+    network.train(training)
+    about = {
+        "recipe": recipe.name,
+        "step": str(step),
+        "solver": solver,
+        "nfe": f"{made.nfe:g}",
+        "guidance": f"{scale:g}",
+        "seed": str(PREVIEW_SEED),
+    }
+    for name, x in ((f"step-{step:08d}", made.x), ("prior", made.x_0)):
+        path = run.samples / f"{name}.png"
+        if name != "prior" or not path.exists():
+            pixels = autoencoder.decode(source.normalisation.undo(x))
+            save_png(grid(pixels), path, about if name != "prior" else about | {"step": "0", "nfe": "0"})
+
+
+def preview_condition(recipe: Recipe, source: Source, count: int) -> torch.Tensor | None:
+    """Classes in turn; texts, those of the first data at a fixed draw."""
+    if recipe.data.condition == "class":
+        return torch.arange(count) % len(source.classes)
+    if recipe.data.condition == "text":
+        from trainers.order import Order
+
+        rows = torch.linspace(0, source.n - 1, count).long()
+        return source.read(rows, torch.arange(count), Order(source.n, 1, PREVIEW_SEED))[1]
+    return None
