@@ -13,16 +13,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from trainers.autoencoders import Autoencoder, autoencoder_hash, load_autoencoder
+from trainers.autoencoders import autoencoder_hash
 from trainers.data.images import Images
 from trainers.files import sha256_of, write_atomically, write_json
+from trainers.latents.encode import Encoder
 from trainers.latents.manifest import VERSION, asked, check_same, read_manifest, write_manifest
 from trainers.latents.normalisation import Moments
 from trainers.recipes.schema import Recipe
 
 ITEMS = 1024  # pictures in a shard
-BATCH = 64
-LARGEST = torch.finfo(torch.float16).max
+BATCH = 32
 STATISTICS, CAPTIONS = "statistics.safetensors", "captions.json"
 
 
@@ -78,15 +78,7 @@ class _Build:
     def __init__(self, recipe: Recipe, folder: Path, manifest: dict[str, Any], say: Callable[[str], None]) -> None:
         self.recipe, self.folder, self.manifest, self.say = recipe, folder, manifest, say
         self.key = hashlib.sha256(json.dumps(manifest["made"], sort_keys=True).encode()).hexdigest()
-        self._autoencoder: Autoencoder | None = None
-
-    @property
-    def autoencoder(self) -> Autoencoder:
-        """Loaded when the first shard is due."""
-        if self._autoencoder is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._autoencoder = load_autoencoder(self.recipe.autoencoder, self.recipe.data.channels).to(device)
-        return self._autoencoder
+        self.encoder = Encoder(recipe)
 
     def split(self, split: str) -> None:
         """Makes what is missing of one split, and its statistics and captions."""
@@ -161,17 +153,16 @@ class _Build:
         return hashlib.sha256(f"{self.key} {images.split} {images.fingerprint} {start} {stop}".encode()).hexdigest()
 
     def _encoded(self, images: Images, file: str, start: int, stop: int, bar: Any) -> dict[str, Any]:
-        encode = _pixels if self.recipe.autoencoder.kind == "none" else self._latents
         rows: list[dict[str, Tensor]] = []
         broken: list[dict[str, str]] = []
         for batch in images.batches(BATCH, start, stop):
-            pixels, index = torch.from_numpy(batch.pixels), torch.from_numpy(batch.index).long()
+            index = torch.from_numpy(batch.index).long()
             if len(index):
-                rows.append({"index": index} | encode(pixels))
+                rows.append({"index": index} | self.encoder.rows(torch.from_numpy(batch.pixels), _may_flip(images, index)))
             broken += [{"name": each.name, "why": each.why} for each in batch.broken]
             bar.update(len(index) + len(batch.broken))
         if not rows:
-            rows = [{"index": torch.zeros(0, dtype=torch.int64)} | {k: v[:0] for k, v in encode(self._blank()).items()}]
+            rows = [{"index": torch.zeros(0, dtype=torch.int64)} | self.encoder.blank()]
         tensors = {name: torch.cat([each[name] for each in rows]) for name in rows[0]}
         index = tensors["index"]
         tensors |= self._facts(images, index)
@@ -185,34 +176,10 @@ class _Build:
         write_atomically(path, lambda partial: save_file(tensors, partial, metadata))
         return {"file": file, "count": len(index), "sha256": sha256_of(path), "broken": broken}
 
-    def _blank(self) -> Tensor:
-        data = self.recipe.data
-        return torch.zeros(1, data.channels, data.size, data.size, dtype=torch.uint8)
-
-    def _latents(self, pixels: Tensor) -> dict[str, Tensor]:
-        """As fp16: of the pictures, and of their mirror images where the recipe flips; a KL's std where it samples."""
-        found: dict[str, Tensor] = {}
-        sampled = self.recipe.autoencoder.kind == "kl" and self.recipe.autoencoder.posterior == "sample"
-        for name, seen in ({"latents": pixels} | ({"latents_flip": pixels.flip(-1)} if self.recipe.data.flip else {})).items():
-            encoded = self.autoencoder.encode(seen)
-            found[name] = self._half(encoded.mean)
-            if sampled and encoded.std is not None:
-                found[f"{name}_std"] = self._half(encoded.std)
-        return found
-
-    def _half(self, latents: Tensor) -> Tensor:
-        largest = float(latents.abs().max())
-        if not largest <= LARGEST:  # nor NaN
-            raise ValueError(
-                f"{self.autoencoder.name} gives latents as large as {largest:g}; fp16, in which they are kept, ends at {LARGEST:g}"
-            )
-        return latents.half().cpu()
-
     def _facts(self, images: Images, index: Tensor) -> dict[str, Tensor]:
         numbers = index.numpy()
-        may_flip = torch.ones(len(index), dtype=torch.bool) if images.may_flip is None else torch.from_numpy(images.may_flip[numbers])
         names = "\n".join(images.name(int(i)).replace("\n", " ") for i in numbers)
-        facts = {"may_flip": may_flip, "names": torch.frombuffer(bytearray(names.encode() + b"\n"), dtype=torch.uint8)}
+        facts = {"may_flip": _may_flip(images, index), "names": torch.frombuffer(bytearray(names.encode() + b"\n"), dtype=torch.uint8)}
         if images.labels is not None:
             facts["labels"] = torch.from_numpy(images.labels[numbers]).long()
         return facts
@@ -262,8 +229,8 @@ class _Build:
         write_json(self.folder / split / CAPTIONS, captions)
 
 
-def _pixels(pixels: Tensor) -> dict[str, Tensor]:
-    return {"latents": pixels}
+def _may_flip(images: Images, index: Tensor) -> Tensor:
+    return torch.ones(len(index), dtype=torch.bool) if images.may_flip is None else torch.from_numpy(images.may_flip[index.numpy()])
 
 
 def _raw(stored: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def build_captions(options: TextOptions, folder: Path, split: str, *, say: Calla
     """Encodes the captions of a split, shard by shard, going on where an earlier run ended. Raises ValueError for a split without captions."""
     captions = _read(folder, split)
     home = _home(options, folder, split)
-    texts = [*chain.from_iterable(captions), ""]
+    texts: list[str] = [*chain.from_iterable(captions), ""]
     manifest = read_json(home / "manifest.json") if (home / "manifest.json").exists() else None
     count = -(-len(texts) // TEXTS)
     if manifest is not None and manifest["texts"] != _hash(texts):
@@ -109,7 +109,7 @@ def open_captions(options: TextOptions, folder: Path, split: str) -> CaptionStat
     """Of a split whose captions were built. Raises ValueError where they were not; Damaged for a shard that is missing or damaged."""
     captions = _read(folder, split)
     home = _home(options, folder, split)
-    texts = [*chain.from_iterable(captions), ""]
+    texts: list[str] = [*chain.from_iterable(captions), ""]
     if not (home / "manifest.json").exists():
         raise ValueError(
             f"{folder} has no states of the {split} captions by {options.path} with max_tokens={options.max_tokens}; run cache for this recipe"
