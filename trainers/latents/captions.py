@@ -143,7 +143,7 @@ class _AsUsed:
     def __call__(self, numbers: Int[Tensor, " b"]) -> Float[Tensor, "b rows e"]:
         if self._encoder is None:
             self._encoder = load_encoder(self._options).to("cuda" if torch.cuda.is_available() else "cpu")
-        return self._encoder.encode([self._texts[number] for number in numbers.tolist()]).cpu()
+        return self._encoder.encode([self._texts[int(number)] for number in numbers.tolist()]).cpu()
 
 
 def _read(folder: Path, split: str) -> list[list[str]]:
