@@ -42,61 +42,62 @@ class Layout:
 
 
 def layout_of(store: Store) -> Layout:
-    """Reads the tree of a store. Raises ValueError where there are no pictures, or a class that the training split has not."""
+    """Reads the tree of a store. Raises ValueError where there are no pictures."""
     pictures = [name for name in store.files if is_picture(name)]
     if not pictures:
         endings = Counter(Path(name).suffix or name for name in store.files).most_common(3)
         there = ", ".join(f"{count:,} {ending}" for ending, count in endings) or "nothing"
         raise ValueError(f"{store.source} holds no pictures (looked for .jpg, .png, .webp and the like, at any depth; found {there})")
     root = _root(pictures)
-    complaints = []
     within = {name: name[len(root) :] for name in pictures}
-    in_train = any(path.startswith("train/") for path in within.values())
-    if in_train:
-        splits = {split: [name for name, path in within.items() if path.startswith(f"{split}/")] for split in ("train", *HELD_OUT)}
-        splits = {split: names for split, names in splits.items() if names}
+    folders = {path.split("/", 1)[0] for path in within.values() if "/" in path}
+    names = _names(store, root)
+    if "train" in folders:
+        splits = {split: {n: p.split("/", 1)[1] for n, p in within.items() if p.startswith(f"{split}/")} for split in ("train", *HELD_OUT)}
+        splits = {split: found for split, found in splits.items() if found}
         outside = len(pictures) - sum(map(len, splits.values()))
-        if outside:
-            complaints.append(f"{outside:,} pictures lie outside {', '.join(f'{split}/' for split in splits)} and are not read")
-        kind = "folders for splits"
-        place = {name: within[name].split("/", 1)[1] for names in splits.values() for name in names}
-    elif _is_ffhq(within.values()):
-        number = {name: int(Path(name).stem) for name in pictures}
-        splits = {"train": [n for n in pictures if number[n] < FFHQ_TRAIN], "val": [n for n in pictures if number[n] >= FFHQ_TRAIN]}
-        if not splits["val"] or not splits["train"]:
-            splits = _every_tenth(pictures)
-            complaints.append(
-                "this piece of FFHQ lies on one side of 60,000: every tenth picture is held out instead of the published 10,000"
-            )
-        return Layout("FFHQ", splits, complaints=tuple(complaints))
-    else:
-        kind, splits, place = "folders for classes", {"train": pictures}, within
-    ids = tuple(sorted({place[name].split("/", 1)[0] for name in splits["train"] if "/" in place[name]}))
+        line = f"{outside:,} pictures lie outside {', '.join(f'{split}/' for split in splits)} and are not read"
+        return _by_class("folders for splits", splits, names, [line] if outside else [])
+    if _is_ffhq(within.values()):
+        return _ffhq(pictures)
+    if len(folders) < 2:
+        line = "a folder without splits: every tenth picture, by sorted name, is held out"
+        return Layout("pictures without classes", _every_tenth(pictures), complaints=(line,))
+    return _by_class("folders for classes", {"train": within}, names, [])
+
+
+def _by_class(kind: str, splits: dict[str, dict[str, str]], names: dict[str, str], complaints: list[str]) -> Layout:
+    """splits: for each, the pictures and their paths within it. A split whose folders are not those of train/ keeps its pictures and has no labels."""
+    ids = tuple(sorted({path.split("/", 1)[0] for path in splits["train"].values() if "/" in path}))
     if len(ids) < 2:
-        if not in_train:
-            splits = _every_tenth(pictures)
-            complaints.append("a folder without splits: every tenth picture, by sorted name, is held out")
-        return Layout("pictures without classes", splits, complaints=tuple(complaints))
-    label = {}
-    for split, names in list(splits.items()):
-        loose = [name for name in names if "/" not in place[name]]
-        if len(loose) == len(names) and split != "train":
-            complaints.append(
-                f"{split}/ has pictures but no class folders, so it has no labels; sort them into folders named as those of train/"
-            )
-            continue
-        if loose:
+        return Layout("pictures without classes", {split: list(found) for split, found in splits.items()}, complaints=tuple(complaints))
+    numbers = {each: k for k, each in enumerate(ids)}
+    kept: dict[str, list[str]] = {}
+    label: dict[str, int] = {}
+    for split, found in splits.items():
+        of = {name: path.split("/", 1)[0] for name, path in found.items() if "/" in path}
+        loose, strange = [name for name in found if name not in of], sorted(set(of.values()) - set(ids))
+        kept[split] = list(of or found)
+        if not of:
+            complaints.append(f"{split}/ has pictures but no class folders, and so no labels; sort them into folders named as in train/")
+        elif loose:
             complaints.append(f"{split}: {len(loose):,} pictures lie in no class folder and are left out ({loose[0]}, ...)")
-            splits[split] = names = [name for name in names if "/" in place[name]]
-        of = {name: place[name].split("/", 1)[0] for name in names}
-        strange = sorted(set(of.values()) - set(ids))
         if strange:
-            raise ValueError(
-                f"{store.source}: {split}/ has the class {strange[0]}, which train/ has not; class folders must be named alike in both"
+            complaints.append(
+                f"{split}/ has the class {strange[0]}, which train/ has not, and so no labels; class folders must be named alike"
             )
-        numbers = {each: k for k, each in enumerate(ids)}
-        label |= {name: numbers[each] for name, each in of.items()}
-    return Layout(kind, splits, ids, readable(ids, _names(store, root)), label, tuple(complaints))
+        else:
+            label |= {name: numbers[each] for name, each in of.items()}
+    return Layout(kind, kept, ids, readable(ids, names), label, tuple(complaints))
+
+
+def _ffhq(pictures: list[str]) -> Layout:
+    trained = [int(Path(name).stem) < FFHQ_TRAIN for name in pictures]
+    if all(trained) or not any(trained):
+        line = f"this piece of FFHQ lies on one side of {FFHQ_TRAIN:,}: every tenth picture is held out instead of the published 10,000"
+        return Layout("FFHQ", _every_tenth(pictures), complaints=(line,))
+    splits = {split: [name for name, own in zip(pictures, trained, strict=True) if own == (split == "train")] for split in ("train", "val")}
+    return Layout("FFHQ", splits)
 
 
 def _root(pictures: list[str]) -> str:
