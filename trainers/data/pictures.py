@@ -15,8 +15,7 @@ from PIL import Image, ImageOps
 
 PREPARATIONS = {"centre-crop": "centre crop, Lanczos", "squash": "squashed to a square, box filter"}
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")  # by contents, not by ending; none that starts another program
-Image.init()  # loads Pillow's plugins, without which a format named to `open` is a KeyError
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # by contents, not by ending; none that starts another program
 # What Pillow's readers are known to raise on files that are not what they say.
 DAMAGE = (
     OSError,
