@@ -1,0 +1,1 @@
+"""Autoencoders, the latent cache, text encoders."""
