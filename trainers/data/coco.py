@@ -28,7 +28,7 @@ def read_captions(data: bytes, source: object) -> Captions:
     """Raises ValueError naming the file, and where in it, unless it is {"images": [{id, file_name}], "annotations": [{image_id, caption}]}."""
     try:
         document = json.loads(data)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{source} is damaged: {error}; fetch it again") from error
     if not (isinstance(document, dict) and all(isinstance(document.get(key), list) for key in ("images", "annotations"))):
         raise ValueError(f"{source} is no COCO annotation file: it has no lists 'images' and 'annotations'")

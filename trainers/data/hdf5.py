@@ -25,7 +25,7 @@ ENDINGS = (".h5", ".hdf5")
 KEY = "image"
 FOLDERS = {"train": ("train",), "val": ("val", "valid", "validation", "test")}
 # What h5py raises on damaged files.
-DAMAGE = (OSError, RuntimeError, KeyError, ValueError)
+DAMAGE = (OSError, RuntimeError, LookupError, TypeError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True)

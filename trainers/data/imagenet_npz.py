@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ BATCHES = 10
 MAP = "map_clsloc.txt"
 KIT_FOX = "n02119789"
 OFFICIAL = {64: IMAGENET_64, 32: IMAGENET_32}
+# What zipfile and numpy raise on damaged files.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, TokenError, SyntaxError, TypeError, ValueError, MemoryError)
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 
 
@@ -69,7 +72,7 @@ def _reading(path: Path) -> Iterator[None]:
     """What goes wrong inside an archive becomes one sentence that names it."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, ValueError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
 
 
