@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import torch
@@ -13,43 +14,35 @@ from lab.checks import check_name
 from lab.moments import SketchedMoments
 from lab.priors import COVARIANCES, ClassGaussian
 from lab.priors.class_covariances import Moments, accumulator
+from lab.priors.covariances import LowRank
 from trainers.priors.visits import Visits
 from trainers.recipes.schema import PriorOptions
 
 SKETCHES = 2**30  # bytes that the sketches of all classes may take
-ROWS = 256  # of a sketch at most: exact for classes of as many members
+ROWS = 128  # of a sketch, or four times the rank if more: exact for classes of as many visits
+HALF = 0.5  # a shrinkage from which the low-rank covariances at any other are made
 
 
-@dataclass(frozen=True)
 class Statistics:
-    """Moments of `classes` classes, in the smallest form that has the covariance which the options ask for, and the number of visits that were counted for each item.
+    """Moments of classes in the smallest form that has the covariance which the options ask for. `each`: visits that are counted for every item.
 
     A class without members gets, when priors are made, the mean of all data and the pooled covariance, so that every class has a prior; `missing` lists them.
+    Raises ValueError for a covariance that does not exist or would not fit into memory.
     """
 
-    options: PriorOptions
-    shape: tuple[int, ...]
-    moments: Moments
-    each: int
-
-    @classmethod
-    def empty(cls, options: PriorOptions, classes: int, shape: tuple[int, ...], each: int) -> "Statistics":
-        """Raises ValueError for a covariance that does not exist or would not fit into memory."""
+    def __init__(self, options: PriorOptions, classes: int, shape: tuple[int, ...], each: int) -> None:
         check_name("prior.covariance", options.covariance, COVARIANCES)
-        dimension = int(torch.tensor(shape).prod())
+        dimension = prod(shape)
         if options.covariance == "low-rank" and options.rank > dimension:
             raise ValueError(f"prior.rank={options.rank} must lie in 1 to {dimension}, the numbers of a latent {shape}")
-        rows = min(dimension, max(2 * options.rank, min(ROWS, SKETCHES // (8 * classes * dimension))))
-        return cls(options, shape, accumulator(options.covariance, classes, dimension, options.rank, rows), each)
-
-    @classmethod
-    def low_rank(cls, options: PriorOptions, classes: int, shape: tuple[int, ...], each: int) -> "Statistics":
-        """Sketches, whatever covariance the options name; of as many rows as there are dimensions at most."""
-        rank = min(options.rank, int(torch.tensor(shape).prod()))
-        return cls.empty(replace(options, covariance="low-rank", rank=rank), classes, shape, each)
+        rows = min(dimension, max(2 * options.rank, min(max(4 * options.rank, ROWS), SKETCHES // (8 * classes * dimension))))
+        self.options, self.shape, self.each = options, shape, each
+        self.moments: Moments = accumulator(options.covariance, classes, dimension, options.rank, rows)
+        self._half: ClassGaussian | None = None  # the prior at HALF, once it is known
 
     def add(self, x: Float[Tensor, "b *shape"], labels: Int[Tensor, " b"]) -> None:
         self.moments.update(x, labels)
+        self._half = None
 
     @property
     def members(self) -> Int[Tensor, " c"]:
@@ -66,6 +59,13 @@ class Statistics:
 
     def prior(self, shrinkage: float) -> ClassGaussian:
         """The prior at this shrinkage, with the options' mean and scale. Raises ValueError where low rank leaves a class no variance beside its directions."""
+        if self.options.covariance != "low-rank" or shrinkage == 0:
+            return self._fitted(shrinkage)
+        half = self._half = self._half or self._fitted(HALF)
+        assert isinstance(half.spread, LowRank)
+        return replace(half, spread=shrunk_from(half.spread, HALF, shrinkage), shrinkage=shrinkage)
+
+    def _fitted(self, shrinkage: float) -> ClassGaussian:
         options, moments = self.options, self.moments
         if self.missing:  # one made-up member each, at the mean of all: no scatter, and too few for a covariance of its own
             moments = deepcopy(moments)
@@ -110,6 +110,17 @@ class Statistics:
             "fell_back": [c for c in prior.fallbacks if c not in missing],
             "missing": sorted(missing),
         }
+
+
+def shrunk_from(spread: LowRank, before: float, shrinkage: float) -> LowRank:
+    """Low-rank covariances that were shrunk by `before`, as they would be shrunk by another l > 0 instead: their directions need not be found again.
+
+    (1 - l) (W W^T + diag(u)) + l v I has the mean variance v at every l, so that W and u follow from any one of them.
+    """
+    roots = spread.deviations[..., None] * spread.directions * spread.gains.sqrt()[:, None]
+    level = (spread.variances + roots.square().sum(-1)).mean(1, keepdim=True)
+    left = ((spread.variances - before * level) / (1 - before)).clamp(min=0)
+    return LowRank.of((1 - shrinkage) * left + shrinkage * level, ((1 - shrinkage) / (1 - before)) ** 0.5 * roots)
 
 
 Labels = Callable[[Tensor, Tensor], Tensor]  # of latents (b, *shape) and their item numbers (b,) the classes (b,)

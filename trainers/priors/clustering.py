@@ -4,7 +4,8 @@ Expectation-maximisation with full covariances needs more members per component 
 by the coordinates in which it varies most, and each cluster is counted as a class of its own: a mixture of shrunken Gaussians of any form, its weights the clusters' shares.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -51,14 +52,14 @@ def find_clusters(
     visits: Visits, labels: Int[Tensor, " n"], classes: int, options: PriorOptions, seed: int, only: Bool[Tensor, " n"] | None = None
 ) -> Clusters:
     """Two passes: class means and principal directions from sketches, then coordinates, which k-means cuts into at most `options.components` for each class."""
-    statistics = Statistics.low_rank(options, classes, visits.latents.shape, visits.each)
+    low_rank = replace(options, covariance="low-rank", rank=min(options.rank, prod(visits.latents.shape)))
+    statistics = Statistics(low_rank, classes, visits.latents.shape, visits.each)
     for x, index in visits("principal directions", only):
         statistics.add(x, labels[index])
     moments = statistics.moments
     assert isinstance(moments, SketchedMoments)
-    rank = min(options.rank, moments.sketch.shape[1])
-    directions = torch.linalg.svd(moments.sketch, full_matrices=False).Vh[:, :rank].mT
-    found: list[list[Tensor]] = [[torch.zeros(0, rank, dtype=torch.float64)] for _ in range(classes)]
+    directions = torch.linalg.svd(moments.sketch, full_matrices=False).Vh[:, : low_rank.rank].mT
+    found: list[list[Tensor]] = [[torch.zeros(0, low_rank.rank, dtype=torch.float64)] for _ in range(classes)]
     for x, index in visits("clusters", only):
         own = labels[index]
         for c in own.unique().tolist():

@@ -21,7 +21,7 @@ from trainers.recipes.schema import Recipe
 def fit_scale_matched(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[Gaussian, dict[str, Any]]:
     """N(0, s^2 I), s^2 the mean over a latent's numbers of their variances."""
     parts = Parts(recipe, cache, held_out)
-    statistics = Statistics.empty(replace(recipe.prior, covariance="isotropic"), 1, cache.shape, parts.visits.each)
+    statistics = Statistics(replace(recipe.prior, covariance="isotropic"), 1, cache.shape, parts.visits.each)
 
     def prior() -> Gaussian:
         spread = statistics.prior(0).spread
@@ -39,7 +39,7 @@ def fit_scale_matched(recipe: Recipe, cache: Latents, held_out: Latents | None) 
 def fit_pooled(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[ClassGaussian, dict[str, Any]]:
     """One Gaussian with the mean and covariance of all data, as a ClassGaussian of one class."""
     parts = Parts(recipe, cache, held_out)
-    own = Statistics.empty(recipe.prior, 1, cache.shape, parts.visits.each)
+    own = Statistics(recipe.prior, 1, cache.shape, parts.visits.each)
     count([(own, one_class)], parts.visits, "statistics", parts.first)
     held = parts.held_out()
     choice = chosen(own, held, recipe.prior.shrinkage)
@@ -54,15 +54,15 @@ def fit_by_class(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tu
     """A Gaussian or a mixture for each class; and in the same pass one Gaussian for all, of the same form, to compare with."""
     options, parts, classes = recipe.prior, Parts(recipe, cache, held_out), len(cache.classes)
     labels, held = labels_of(cache, options.kind), parts.held_out(labels_of(parts.held.latents, options.kind))
-    everything = Statistics.empty(options, 1, cache.shape, parts.visits.each)
+    everything = Statistics(options, 1, cache.shape, parts.visits.each)
 
     def components(only: Bool[Tensor, " n"] | None) -> tuple[Statistics, Labels, Statistics | ClusterStatistics]:
         """What is counted, under which labels, and the law that it makes."""
         if options.kind == "class-gaussian":
-            own = Statistics.empty(options, classes, cache.shape, parts.visits.each)
+            own = Statistics(options, classes, cache.shape, parts.visits.each)
             return own, lambda x, index: labels[index], own
         clusters = find_clusters(parts.visits, labels, classes, options, recipe.training.seed, only)
-        own = Statistics.empty(options, len(clusters.owner), cache.shape, parts.visits.each)
+        own = Statistics(options, len(clusters.owner), cache.shape, parts.visits.each)
         return own, lambda x, index: clusters(x, labels[index]), ClusterStatistics(own, clusters.owner)
 
     own, labelled, law = components(parts.first)

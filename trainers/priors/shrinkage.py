@@ -10,7 +10,7 @@ from torch import Tensor
 from lab.paths import flat
 from lab.priors import Prior
 
-GRID = (0.0, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+GRID = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 Labelled = Iterable[tuple[Float[Tensor, "b *shape"], Shaped[Tensor, "b *c"] | None]]
 
