@@ -23,7 +23,7 @@ def convert(source: Path, target: Path) -> int:
 
     Raises ValueError where the file is missing, damaged, holds more than tensors and plain containers, or holds no tensors.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if not source.is_file():
         raise ValueError(f"{source} is missing")
@@ -36,7 +36,11 @@ def convert(source: Path, target: Path) -> int:
     tensors = {name: value.contiguous().clone() for name, value in read.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{source} holds no tensors by name")
-    write_atomically(target, lambda partial: save_file(tensors, partial))
+
+    def write(partial: Path) -> None:
+        partial.write_bytes(save(tensors))
+
+    write_atomically(target, write)
     return len(tensors)
 
 

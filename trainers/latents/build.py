@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
 from trainers.autoencoders import autoencoder_hash
-from trainers.data.images import Images
-from trainers.files import sha256_of, write_atomically, write_json
+from trainers.data import Images, open_images
+from trainers.files import sha256_of, write_json
+from trainers.latents.captions import build_captions
 from trainers.latents.encode import Encoder
 from trainers.latents.manifest import VERSION, asked, check_same, read_manifest, write_manifest
 from trainers.latents.normalisation import Moments
+from trainers.latents.tensors import mapped, note_of, write_tensors
 from trainers.recipes.schema import Recipe
 
 ITEMS = 1024  # pictures in a shard
@@ -40,8 +41,6 @@ def build_cache(
         for split in splits:
             build.split(split)
         if recipe.data.condition == "text":
-            from trainers.latents.captions import build_captions
-
             for split in splits:
                 build_captions(recipe.text, folder, split, say=say)
 
@@ -82,11 +81,10 @@ class _Build:
 
     def split(self, split: str) -> None:
         """Makes what is missing of one split, and its statistics and captions."""
-        from trainers.data import open_images
-
         data = self.recipe.data
-        images = open_images(data, {"train": data.train_split, "val": data.held_out_split}[split])
-        entry = self._entry(split, images)
+        name = {"train": data.train_split, "val": data.held_out_split}[split]
+        images = open_images(data, name)
+        entry = self._entry(split, name, images)
         known: dict[str, Any] = {shard["file"]: shard for shard in entry["shards"]}
         changed = not entry["finished"]
         with tqdm(total=len(images), unit="pictures", desc=f"{split} latents", disable=None) as bar:
@@ -105,15 +103,15 @@ class _Build:
                     entry["shards"] = [known[each] for each in sorted(known)]
                     write_manifest(self.folder, self.manifest)
         shards = entry["shards"]
-        if changed or not self._finished(split):
+        if changed or not self._finished(split, entry):
             self._finish(split, images, entry, shards)
         broken = sum(len(shard["broken"]) for shard in shards)
         left_out = f", {broken} broken and left out" if broken else ""
         self.say(f"{split}: {entry['count']} of {entry['listed']} pictures in {len(shards)} shards{left_out}")
 
-    def _entry(self, split: str, images: Images) -> dict[str, Any]:
+    def _entry(self, split: str, name: str, images: Images) -> dict[str, Any]:
         now = {
-            "split": images.split,
+            "split": name,
             "fingerprint": images.fingerprint,
             "listed": len(images),
             "prepared": images.preparation,
@@ -121,7 +119,7 @@ class _Build:
         source = None if images.source is None else str(images.source.resolve())
         entry = self.manifest["splits"].get(split)
         if entry is None:
-            entry = now | {"source": source, "shards": [], "finished": False, "count": 0}
+            entry = now | {"source": source, "shards": [], "finished": False, "count": 0, "captions sha256": None}
             self.manifest["splits"][split] = entry
             self.manifest["classes"] = list(images.classes)
         check_same(self.folder, entry, now)
@@ -140,14 +138,10 @@ class _Build:
         path = self.folder / file
         if not path.is_file():
             return None
-        try:
-            with safe_open(path, "pt") as opened:
-                metadata = opened.metadata() or {}
-        except SafetensorError:
+        note = json.loads(note_of(path) or "{}")
+        if note.get("made") != self._made(images, start, stop):
             return None
-        if metadata.get("made") != self._made(images, start, stop):
-            return None
-        return {"file": file, "count": int(metadata["count"]), "sha256": sha256_of(path), "broken": json.loads(metadata["broken"])}
+        return {"file": file, "count": note["count"], "sha256": sha256_of(path), "broken": note["broken"]}
 
     def _made(self, images: Images, start: int, stop: int) -> str:
         return hashlib.sha256(f"{self.key} {images.split} {images.fingerprint} {start} {stop}".encode()).hexdigest()
@@ -168,12 +162,10 @@ class _Build:
         tensors |= self._facts(images, index)
         moments = Moments.of(_raw(tensors["latents"]), tensors.get("latents_std"))
         tensors |= {"moments.mean": moments.mean, "moments.squares": moments.squares}
-        if self.manifest["shape"] is None:
-            self.manifest["shape"] = list(tensors["latents"].shape[1:])
-        metadata = {"made": self._made(images, start, stop), "count": str(len(index)), "broken": json.dumps(broken)}
+        note = {"made": self._made(images, start, stop), "count": len(index), "broken": broken}
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
-        write_atomically(path, lambda partial: save_file(tensors, partial, metadata))
+        write_tensors(path, tensors, json.dumps(note))
         return {"file": file, "count": len(index), "sha256": sha256_of(path), "broken": broken}
 
     def _facts(self, images: Images, index: Tensor) -> dict[str, Tensor]:
@@ -184,21 +176,24 @@ class _Build:
             facts["labels"] = torch.from_numpy(images.labels[numbers]).long()
         return facts
 
-    def _finished(self, split: str) -> bool:
+    def _finished(self, split: str, entry: dict[str, Any]) -> bool:
         """Whether what is computed from the shards is there and sound."""
-        statistics = self.manifest["statistics"]
-        path = self.folder / STATISTICS
-        return split != "train" or (statistics is not None and path.is_file() and sha256_of(path) == statistics["sha256"])
+        expected = {f"{split}/{CAPTIONS}": entry["captions sha256"]}
+        if split == "train":
+            expected[STATISTICS] = self.manifest["statistics"]["sha256"]
+        paths = {self.folder / file: sha256 for file, sha256 in expected.items() if sha256 is not None}
+        return all(path.is_file() and sha256_of(path) == sha256 for path, sha256 in paths.items())
 
     def _finish(self, split: str, images: Images, entry: dict[str, Any], shards: list[dict[str, Any]]) -> None:
         entry["count"] = sum(shard["count"] for shard in shards)
         if not entry["count"]:
             first = next((f"{each['name']}: {each['why']}" for shard in shards for each in shard["broken"]), "the split is empty")
             raise ValueError(f"no picture of {images.split} could be read ({first})")
+        self.manifest["shape"] = list(mapped(self.folder / shards[0]["file"])["latents"].shape[1:])
         if split == "train":
             self._write_statistics(shards)
         if images.captions is not None:
-            self._write_captions(split, images, shards)
+            entry["captions sha256"] = self._write_captions(split, images, shards)
         entry["finished"] = True
         write_manifest(self.folder, self.manifest)
 
@@ -209,7 +204,7 @@ class _Build:
                 parts.append(Moments(shard["count"], opened.get_tensor("moments.mean"), opened.get_tensor("moments.squares")))
         moments = Moments.merged(parts)
         path = self.folder / STATISTICS
-        write_atomically(path, lambda partial: save_file({"mean": moments.mean, "squares": moments.squares}, partial))
+        write_tensors(path, {"mean": moments.mean, "squares": moments.squares})
         (channel_mean, channel_std), (mean, std) = moments.over((1, 2)), moments.over((0, 1, 2))
         self.manifest["statistics"] = {
             "sha256": sha256_of(path),
@@ -220,13 +215,15 @@ class _Build:
             "channel std": channel_std.flatten().tolist(),
         }
 
-    def _write_captions(self, split: str, images: Images, shards: list[dict[str, Any]]) -> None:
+    def _write_captions(self, split: str, images: Images, shards: list[dict[str, Any]]) -> str:
         assert images.captions is not None
         captions = []
         for shard in shards:
             with safe_open(self.folder / shard["file"], "pt") as opened:
                 captions += [list(images.captions[i]) for i in opened.get_tensor("index").tolist()]
-        write_json(self.folder / split / CAPTIONS, captions)
+        path = self.folder / split / CAPTIONS
+        write_json(path, captions)
+        return sha256_of(path)
 
 
 def _may_flip(images: Images, index: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from trainers.latents.build import STATISTICS
 from trainers.latents.captions import CaptionStates, open_captions
 from trainers.latents.manifest import check_fits, read_manifest
 from trainers.latents.normalisation import Moments, Normalisation
-from trainers.latents.rows import Damaged, Rows, mapped
+from trainers.latents.rows import Rows
+from trainers.latents.tensors import Damaged, mapped
 from trainers.recipes.schema import Recipe
 
 IN_MEMORY = 512 * 2**20  # bytes of a split; beyond that its shards are mapped

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from trainers.files import read_json, sha256_of, write_atomically, write_json
-from trainers.latents.rows import Damaged, Rows, mapped
+from trainers.files import read_json, sha256_of, write_json
+from trainers.latents.rows import Rows
+from trainers.latents.tensors import Damaged, mapped, write_tensors
 from trainers.recipes.schema import TextOptions
 from trainers.text import TextEncoder, encoder_hash, load_encoder
 
@@ -99,7 +99,7 @@ def build_captions(options: TextOptions, folder: Path, split: str, *, say: Calla
         largest = float(states.abs().max())
         if not largest <= torch.finfo(torch.float16).max:
             raise ValueError(f"{encoder.name} gives states as large as {largest:g}, which fp16 cannot hold")
-        write_atomically(path, lambda partial, states=states: save_file({"states": states.half().cpu()}, partial))
+        write_tensors(path, {"states": states.half().cpu()})
         hashes[number:] = [sha256_of(path), *hashes[number + 1 :]]
         write_json(home / "manifest.json", written | {"shards": hashes})
     say(f"{split}: states of {len(texts) - 1} captions, {size / 1e6:.1f} MB")

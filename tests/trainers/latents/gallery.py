@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-import trainers.data
+import trainers.latents.build
+import trainers.latents.fidelity
 from trainers.data.images import Batch, Broken, Images
 from trainers.recipes.schema import AutoencoderOptions, DataOptions, Recipe
 
@@ -70,9 +71,10 @@ class Gallery(Images):
 
 
 def show(monkeypatch: pytest.MonkeyPatch, **changes) -> Setting:
-    """From now on `open_images` gives galleries of this setting."""
+    """From now on caches are made from galleries of this setting."""
     setting = Setting(**changes)
-    monkeypatch.setattr(trainers.data, "open_images", lambda options, split: Gallery(setting, options, split))
+    for module in (trainers.latents.build, trainers.latents.fidelity):
+        monkeypatch.setattr(module, "open_images", lambda options, split: Gallery(setting, options, split))
     return setting
 
 
