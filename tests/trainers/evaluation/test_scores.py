@@ -101,10 +101,9 @@ def test_precision_and_recall_are_plain_loops():
         radii = [sorted(float((m - o).norm()) for j, o in enumerate(manifold) if j != i)[2] for i, m in enumerate(manifold)]
         return sum(any(float((p - m).norm()) <= r for m, r in zip(manifold, radii, strict=True)) for p in points) / len(points)
 
-    found = scores.neighbourhoods(generated, real, generator=generator())
-    assert (found.precision.value, found.recall.value) == (inside(generated, real), inside(real, generated))
-    assert found.coverage.value == scores.coverage(real, generated)
-    assert found.precision.value == precision_recall(real, generated).precision
+    precision, recall = scores.precision_recall_of(generated, real, generator=generator())
+    assert (precision.value, recall.value) == (inside(generated, real), inside(real, generated))
+    assert precision.value == precision_recall(real, generated).precision
 
 
 def test_one_nn_accuracy_is_a_half_for_one_law_one_for_laws_apart_and_none_for_copies():
@@ -126,7 +125,8 @@ def test_standard_errors_are_the_spread_over_draws():
         moments, drawn = moments_of(x), generator()
         error = scores.frechet_error(x, moments, real)
         assert error is not None
-        found = [scores.kernel(x, y, generator=drawn), scores.one_nn(x, y, generator=drawn), *scores.neighbourhoods(x, y, generator=drawn)]
+        found = [score(x, y, generator=drawn) for score in (scores.kernel, scores.one_nn, scores.coverage_of)]
+        found += scores.precision_recall_of(x, y, generator=drawn)
         values.append([scores.frechet(moments, real), *(f.value for f in found)])
         errors.append([error, *(f.error for f in found)])
     ratio = torch.tensor(errors).mean(0) / torch.tensor(values).std(0)
@@ -175,5 +175,5 @@ def test_the_clip_score_is_a_hundred_times_the_cosine_and_never_negative():
 
 def test_one_seed_gives_the_same_scores():
     x, y = draws(1, 60, 4), draws(2, 60, 4)
-    for score in (scores.kernel, scores.one_nn, scores.neighbourhoods):
+    for score in (scores.kernel, scores.one_nn, scores.precision_recall_of, scores.coverage_of):
         assert score(x, y, generator=generator()) == score(x, y, generator=generator())

@@ -1,0 +1,288 @@
+"""An evaluation: which rows there are, and all that has to be stated about them for somebody else to get the same numbers.
+
+Rows: "real against real" (other real pictures in the place of generated ones: what a perfect model would get), "prior alone" (x_0 decoded, zero evaluations), the solver
+at each budget, and the adaptive solver. All samples of a seed start from the same x_0 and are told the same, whatever the row.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lab.random import generator
+from trainers.evaluation import scores
+from trainers.evaluation.conditions import conditions, conditions_of
+from trainers.evaluation.flow_measures import Flow, Likelihood, follow, likelihood, solver_error
+from trainers.evaluation.moments import LARGEST, Moments, moments_of
+from trainers.evaluation.options import Options, plan
+from trainers.evaluation.real_pictures import real_pictures
+from trainers.evaluation.samples import Gathered, Sampler
+from trainers.evaluation.scores import Score
+from trainers.evaluation.subject import Subject
+from trainers.features import Clip, Features, load_features
+from trainers.files import sha256_of
+
+VERSION = 1
+CLOSEST = 8
+SUBSETS, PROBES = 0x45564C20, 0x45564C21  # streams of an evaluation's seed
+
+
+@dataclass(frozen=True)
+class Row:
+    """One set of pictures and its scores. nfe: evaluations of the network for each sample, counted; None for real pictures. closest: to training pictures."""
+
+    name: str
+    nfe: float | None
+    count: int
+    scores: dict[str, Score]
+    solver_error: dict[str, Any] | None = None
+    closest: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Protocol, rows, and what was measured of the flow; `notes` are sentences that a reader of the numbers needs."""
+
+    protocol: dict[str, Any]
+    rows: list[Row]
+    flow: Flow | None
+    likelihood: Likelihood | None
+    notes: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "version": VERSION,
+            "protocol": self.protocol,
+            "rank_by": "one_nn",
+            "never_rank_by": ["latents_frechet"],
+            "rows": [asdict(row) for row in self.rows],
+            "flow": None if self.flow is None else self.flow.summary(),
+            "likelihood": None if self.likelihood is None else self.likelihood.summary(),
+            "notes": self.notes,
+        }
+
+
+def evaluate(subject: Subject, options: Options, say: Callable[[str], None] = print) -> Evaluation:
+    """Evaluates a checkpoint. Raises ValueError, before anything slow, for options that do not go together and files that are not there."""
+    started = time.perf_counter()
+    study = Study(subject, options, say)
+    rows = study.rows()
+    flow, found = study.followed(), study.likelihood()
+    return Evaluation(study.protocol(time.perf_counter() - started), rows, flow, found, study.notes())
+
+
+class Study:
+    """One evaluation while it goes on."""
+
+    def __init__(self, subject: Subject, options: Options, say: Callable[[str], None]) -> None:
+        self.subject, self.options, self.plan = subject, options, plan(subject, options)
+        recipe, device = subject.recipe, str(subject.device)
+        self.features: Features = load_features(
+            options.features or recipe.sampling.features,
+            channels=recipe.data.channels,
+            size=recipe.data.size,
+            device=device,
+            torchscript=options.features is not None,
+            sha256=options.features_sha256,
+        )
+        self.clip = _clip(options.clip, device) if "clip" in self.plan.measures and options.clip is not None else None
+        self.real = real_pictures(subject, self.plan, options, self.features, say)
+        self.conditions = conditions(subject, self.real.images, self.plan.seed)
+        self.sampler = Sampler(
+            subject, self.plan, self.conditions, self.features, self.clip, options.tolerance, with_latents=self.real.latents is not None
+        )
+        self.failed: list[str] = []
+
+    def wants(self, measure: str) -> bool:
+        return measure in self.plan.measures
+
+    def rows(self) -> list[Row]:
+        """All of them, in order."""
+        found = [self._real()] if self.wants("real") and self.real.split is not None else []
+        if self.wants("prior"):
+            found.append(self._generated("prior alone", 0))
+        found += [self._generated(f"{self.plan.solver} {n}", n) for n in self.plan.budgets]
+        if self.options.adaptive:
+            found.append(self._generated(f"dopri5 at {self.options.tolerance:g}", None))
+        return found
+
+    def _real(self) -> Row:
+        """Other real pictures in the place of generated ones; the two halves of the split where there are no others."""
+        assert self.real.split is not None
+        y, moments = self.real.split.features.features, self.real.moments
+        if self.real.other is not None:
+            x, name = self.real.other.features.features[: self.plan.count], "real against real"
+        else:
+            x, y, name = y[: len(y) // 2], y[len(y) // 2 :], "real against real, halves"
+            moments = moments_of(y) if y.shape[1] <= LARGEST else None
+        return Row(name, None, len(x), self._against(x.double(), y.double(), moments))
+
+    def _generated(self, name: str, nfe: int | None) -> Row:
+        """Samples at a budget; nfe 0: x_0 itself; None: the adaptive solver."""
+        started = time.perf_counter()
+        drawn = self.sampler.draw(name, nfe)
+        x, real = drawn.features.double(), self.real
+        found = self._against(x, None if real.split is None else real.split.features.features.double(), real.moments)
+        if drawn.clip is not None and drawn.texts is not None:
+            found["clip"] = scores.clip_score(drawn.clip, drawn.texts)
+        if drawn.latents is not None and real.latents is not None and real.latents.moments is not None:
+            found["latents_frechet"] = Score(scores.frechet(drawn.latents, real.latents.moments))
+        closest = self._nearest(x, found)
+        return Row(name, drawn.nfe, self.plan.count, found, self._error(drawn, nfe), closest, time.perf_counter() - started)
+
+    def _against(self, x: Tensor, real: Tensor | None, moments: Moments | None) -> dict[str, Score]:
+        """Scores of features x, equal n where a score needs it. Every row draws the same subsets."""
+        found: dict[str, Score] = {}
+        if moments is not None and self.wants("frechet"):
+            own = moments_of(x)
+            found["frechet"] = Score(scores.frechet(own, moments), scores.frechet_error(x, own, moments))
+        if real is None:
+            return found
+        n = min(len(x), len(real))
+        a, b, drawing = x[:n], real[:n], generator(self.plan.seed, 0, SUBSETS)
+        if self.wants("kernel") and n >= 4:
+            found["kernel"] = scores.kernel(x, real, generator=drawing)
+        if self.wants("one-nn") and n >= 2:
+            found["one_nn"] = scores.one_nn(a, b, generator=drawing)
+        if self.wants("precision-recall") and n > scores.NEAREST:
+            found["precision"], found["recall"] = scores.precision_recall_of(a, b, generator=drawing)
+        if self.wants("coverage") and n > scores.NEAREST_REAL:
+            found["coverage"] = scores.coverage_of(a, b, generator=drawing)
+        return found
+
+    def _nearest(self, x: Tensor, found: dict[str, Score]) -> list[dict[str, Any]]:
+        """How far training pictures are, into `found`; and the generated pictures that lie closest to one."""
+        pictures = self.real.training(self.subject.recipe.data.train_split) if self.wants("nearest") else None
+        if pictures is None:
+            return []
+        training, held_out = pictures
+        among = training.features.features
+        near = scores.nearest(x, among)
+        usual = scores.nearest(held_out.features.features[: self.plan.count], among).distance
+        ratio = scores.memorisation_ratio(near.distance, usual)
+        if ratio is not None:
+            found["memorisation_ratio"] = Score(ratio)
+        found["nearest_distance"] = Score(float(near.distance.median()))
+        found["nearest_distance_of_held_out"] = Score(float(usual.median()))
+        order = near.distance.argsort()[:CLOSEST].tolist()
+        which = [int(training.features.index[near.which[i]]) for i in order]
+        return [
+            {"sample": i, "picture": picture, "name": training.images.name(picture), "distance": float(near.distance[i])}
+            for i, picture in zip(order, which, strict=True)
+        ]
+
+    def _error(self, drawn: Gathered, nfe: int | None) -> dict[str, Any] | None:
+        """Of the row's end points; none for x_0, and none where steps are random."""
+        if not self.wants("solver-error") or nfe == 0 or (self.plan.solver == "ddpm" and nfe is not None):
+            return None
+        found = solver_error(drawn.x, self._flow)
+        return asdict(found) | {"resolved": found.resolved, "n": len(drawn.x)}
+
+    @cached_property
+    def _flow(self) -> Flow:
+        """The exact flow from the first samples' x_0, which are the same in every row."""
+        few = torch.arange(self.plan.flow_count)
+        from trainers.sampling import start
+
+        told = self.conditions.of(few).condition
+        x_0 = start(self.subject, few, told, self.plan.seed)
+        return follow(self.subject, x_0, told, guidance=self.plan.guidance, tolerance=self.options.exact)
+
+    def followed(self) -> Flow | None:
+        """What the flow is like."""
+        return self._flow if self.wants("flow") or self.wants("solver-error") else None
+
+    def likelihood(self) -> Likelihood | None:
+        """Of pictures of the split; none, with a note, where the prior has no density."""
+        images = self.real.images
+        if not self.wants("likelihood") or images is None:
+            return None
+        index = torch.arange(len(images)) if self.real.split is None else self.real.split.features.index
+        batch = images.read(index[: self.options.likelihood_count].tolist())
+        told = conditions_of(self.subject, images, torch.from_numpy(batch.index).long())
+        try:
+            return likelihood(self.subject, torch.from_numpy(batch.pixels), told, generator=generator(self.plan.seed, 0, PROBES))
+        except ValueError as error:
+            self.failed.append(f"no likelihood: {error}")
+            return None
+
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the numbers needs."""
+        count, dimension, found = self.plan.count, self.features.dimension, [*self.real.notes, *self.failed]
+        if self.wants("frechet") and count <= dimension:
+            found.append(
+                f"n = {count} is no more than the {dimension} dimensions of the features: the Frechet distance is biased upwards by much, has no standard error, "
+                "and compares at equal n only"
+            )
+        if self.wants("frechet") and self.real.moments is not None and 0 < self.real.moments.count <= dimension:
+            found.append(
+                f"the reference has {self.real.moments.count} pictures for {dimension} dimensions, which biases the Frechet distance too"
+            )
+        if self.wants("frechet") and dimension > LARGEST:
+            found.append(f"the Frechet distance is left out: a covariance would be of {dimension} dimensions")
+        kept = None if self.real.split is None else len(self.real.split.features.features)
+        if kept is not None and kept < count and any(map(self.wants, ("one-nn", "precision-recall", "coverage"))):
+            found.append(
+                f"1-NN accuracy, precision, recall and coverage are of {kept} pictures of each kind, as many as there are real ones"
+            )
+        training = self.real.training(self.subject.recipe.data.train_split)
+        if self.wants("nearest") and training is not None and len(training[0].features.features) < training[0].features.total:
+            found.append(f"nearest training pictures are sought among {len(training[0].features.features)} of {training[0].features.total}")
+        return found
+
+    def protocol(self, seconds: float) -> dict[str, Any]:
+        """Everything that has to be stated."""
+        subject, recipe, chosen, images = self.subject, self.subject.recipe, self.plan, self.real.images
+        return {
+            "recipe": recipe.name,
+            "step": subject.step,
+            "weights": subject.weights,
+            "weights_hash": subject.weights_hash,
+            "parameters": subject.parameters,
+            "n": chosen.count,
+            "seed": chosen.seed,
+            "data": recipe.data.reader,
+            "split": chosen.split,
+            "size": recipe.data.size,
+            "preparation": None if images is None else images.preparation,
+            "data_fingerprint": None if images is None else images.fingerprint,
+            "reference": self._reference(),
+            "features": self.features.about(),
+            "clip": None if self.clip is None else self.clip.about(),
+            "condition": recipe.data.condition,
+            "labels_law": self.conditions.law,
+            "solver": chosen.solver,
+            "grid": chosen.grid,
+            "budgets": list(chosen.budgets),
+            "adaptive": {"solver": "dopri5", "atol": self.options.tolerance, "rtol": self.options.tolerance}
+            if self.options.adaptive
+            else None,
+            "last_time": subject.last_time,
+            "guidance": {"scale": chosen.guidance, "evaluations_per_call": chosen.per_call},
+            "measures": list(chosen.measures),
+            "pixels": "latents decoded, rounded to 8 bits",
+            "seconds": round(seconds, 3),
+        }
+
+    def _reference(self) -> dict[str, Any]:
+        """What the scores are against; `hash` is that of the statistics, or of the published file."""
+        found: dict[str, Any] = {}
+        if self.real.split is not None:
+            real = self.real.split.features
+            found = {"hash": real.hash, "pictures": real.read, "of": real.total, "broken": real.broken, "kept": len(real.features)}
+        if self.options.reference is not None:
+            found["published"] = {"file": self.options.reference.name, "hash": sha256_of(self.options.reference)}
+        return found
+
+
+def _clip(name: str, device: str) -> Clip:
+    found = load_features(name, device=device)
+    if not isinstance(found, Clip):
+        raise ValueError(f"--clip {name} is not a CLIP model")
+    return found
