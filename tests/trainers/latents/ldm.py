@@ -86,6 +86,7 @@ class Half(nn.Module):
                 level.upsample = Scale(width, down=False)
             levels.append(level)
         setattr(self, "down" if down else "up", levels)
+        self.levels: Any = tuple(levels)  # a tuple, so that they have one name in the layout
         self.mid = _middle(last)
         self.norm_out = _norm(last if down else widths[0])
         self.conv_out = nn.Conv2d(last if down else widths[0], out, 3, padding=1)
@@ -94,12 +95,12 @@ class Half(nn.Module):
         x = self.conv_in(x)
         middle = self.mid
         if self.is_down:
-            for level in self.down:
+            for level in self.levels:
                 x = _through(level, x)
                 x = level.downsample(x) if hasattr(level, "downsample") else x
         x = middle.block_2(middle.attn_1(middle.block_1(x)))
         if not self.is_down:
-            for level in reversed(self.up):
+            for level in reversed(self.levels):
                 x = _through(level, x)
                 x = level.upsample(x) if hasattr(level, "upsample") else x
         return self.conv_out(silu(self.norm_out(x)))
@@ -126,6 +127,7 @@ class Ldm(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         if hasattr(self, "quantize"):
-            codes: Tensor = self.quantize.embedding.weight
+            quantize: Any = self.quantize
+            codes = quantize.embedding.weight
             z = codes[torch.cdist(z.movedim(1, -1).flatten(0, 2), codes).argmin(1)].view(z.movedim(1, -1).shape).movedim(-1, 1)
         return self.decoder(self.post_quant_conv(z))

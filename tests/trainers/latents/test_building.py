@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderTiny
 from safetensors.torch import load_file
 
 from tests.trainers.latents.gallery import recipe, show
@@ -20,6 +21,7 @@ from trainers.files import read_json, write_json
 from trainers.latents import build_cache, default_folder, open_cache
 from trainers.recipes import apply
 
+DIFFUSERS: Any = import_module("diffusers")
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -272,7 +274,7 @@ def test_folders_are_named_after_what_makes_latents_differ(tmp_path):
 
 def test_a_hubs_name_needs_no_network_to_be_compared(tmp_path, monkeypatch):
     show(monkeypatch)
-    AutoencoderTiny(
+    DIFFUSERS.AutoencoderTiny(
         latent_channels=2,
         encoder_block_out_channels=(8,),
         decoder_block_out_channels=(8,),

@@ -1,11 +1,12 @@
 """What a cache holds and gives: every readable picture once, normalised, mirrored where allowed."""
 
 import os
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
 import trainers.latents.cache
@@ -18,6 +19,7 @@ from trainers.latents.rows import Rows
 from trainers.latents.tensors import mapped, write_tensors
 from trainers.recipes import apply
 
+DIFFUSERS: Any = import_module("diffusers")
 READABLE = [i for i in range(50) if i not in (7, 33)]
 
 
@@ -143,7 +145,7 @@ def test_what_never_varies_keeps_its_scale(tmp_path):
 def test_a_kl_that_samples_keeps_mean_and_std(tmp_path, monkeypatch):
     show(monkeypatch)
     torch.manual_seed(3)
-    model = AutoencoderKL(
+    model = DIFFUSERS.AutoencoderKL(
         latent_channels=2,
         block_out_channels=(8, 8),
         norm_num_groups=4,

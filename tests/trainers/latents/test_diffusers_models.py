@@ -1,30 +1,32 @@
 """diffusers' autoencoders by folder: their own numbers, and nothing that is not whole."""
 
 import json
+from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, VQModel
 from safetensors.torch import load_file, save_file
 
 from trainers.autoencoders import autoencoder_hash, load_autoencoder
 from trainers.autoencoders.diffusers_models import WEIGHTS
 from trainers.recipes.schema import AutoencoderOptions
 
+DIFFUSERS: Any = import_module("diffusers")
 PIXELS = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 X = PIXELS / 127.5 - 1
 LEVELS = {"block_out_channels": (8, 8), "norm_num_groups": 4}
 TWO = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
 
 
-def saved(kind, folder):
+def saved(kind, folder) -> Any:
     torch.manual_seed(2)
     if kind == "kl":
-        model = AutoencoderKL(latent_channels=3, scaling_factor=0.1, **LEVELS, **TWO)
+        model = DIFFUSERS.AutoencoderKL(latent_channels=3, scaling_factor=0.1, **LEVELS, **TWO)
     elif kind == "vq":
-        model = VQModel(latent_channels=3, num_vq_embeddings=16, vq_embed_dim=5, **LEVELS, **TWO)
+        model = DIFFUSERS.VQModel(latent_channels=3, num_vq_embeddings=16, vq_embed_dim=5, **LEVELS, **TWO)
     else:
-        model = AutoencoderTiny(
+        model = DIFFUSERS.AutoencoderTiny(
             latent_channels=3,
             encoder_block_out_channels=(8, 8),
             decoder_block_out_channels=(8, 8),
@@ -45,6 +47,7 @@ def test_kl_gives_mean_and_std_before_any_scaling(tmp_path):
     encoded = own.encode(PIXELS)
     assert (own.kind, own.channels, own.factor) == ("kl", 3, 2)
     assert torch.equal(encoded.mean, posterior.mean)
+    assert encoded.std is not None
     assert torch.equal(encoded.std, posterior.std)
     assert torch.allclose(own.decode_float(posterior.mean), (model.decode(posterior.mean).sample + 1) / 2)
 

@@ -39,6 +39,7 @@ def test_kl_gives_the_numbers_of_its_own_definition(attends, prefix, tmp_path):
     encoded = own.encode(PIXELS)
     assert (own.channels, own.factor) == (4, 4)
     assert torch.allclose(encoded.mean, mean, atol=1e-5)
+    assert encoded.std is not None
     assert torch.allclose(encoded.std, (0.5 * logvar).exp(), atol=1e-5)
     assert torch.allclose(own.decode_float(mean), (model.decode(mean) + 1) / 2, atol=1e-5)
 
