@@ -1,7 +1,7 @@
 """Pictures that lie as files in a store, decoded on all cores while they are read."""
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from trainers.data.stores import Store, hash_of
 from trainers.recipes.schema import DataOptions
 
 T = TypeVar("T")
+AHEAD = 1  # batches decoded while one is used
 SHOWN = 8  # sizes in a report
 
 
@@ -37,15 +38,26 @@ class Listed(Images):
 
     def batches(self, size: int = 64, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         stop = len(self) if stop is None else min(stop, len(self))
+        waiting: deque[tuple[range, Iterator[UInt8[np.ndarray, "c s s"] | Broken]]] = deque()
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for first in range(start, stop, size):
-                index = np.arange(first, min(first + size, stop))
-                results = list(pool.map(self._decode, index.tolist()))
-                whole = [not isinstance(found, Broken) for found in results]
-                pixels = np.zeros((sum(whole), self.channels, self.size, self.size), np.uint8)
-                for row, found in zip(pixels, (each for each in results if not isinstance(each, Broken)), strict=True):
-                    row[...] = found
-                yield Batch(index[whole], pixels, tuple(each for each in results if isinstance(each, Broken)))
+                index = range(first, min(first + size, stop))
+                waiting.append((index, pool.map(self._decode, index)))
+                if len(waiting) > AHEAD:
+                    yield self._batch(*waiting.popleft())
+            while waiting:
+                yield self._batch(*waiting.popleft())
+
+    def read(self, index: Sequence[int]) -> Batch:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return self._batch(index, pool.map(self._decode, index))
+
+    def _batch(self, index: Sequence[int], decoded: Iterator[UInt8[np.ndarray, "c s s"] | Broken]) -> Batch:
+        results = list(decoded)
+        whole = [each for each in results if not isinstance(each, Broken)]
+        pixels = np.stack(whole) if whole else np.zeros((0, self.channels, self.size, self.size), np.uint8)
+        kept = [k for k, each in zip(index, results, strict=True) if not isinstance(each, Broken)]
+        return Batch(np.array(kept, dtype=np.int64), pixels, tuple(each for each in results if isinstance(each, Broken)))
 
     def _decode(self, index: int) -> UInt8[np.ndarray, "c s s"] | Broken:
         return _or_broken(self.names[index], lambda data: decode(data, self.size, self.channels, self._how), self.store)

@@ -102,7 +102,7 @@ def test_a_damaged_sheet_is_named(tmp_path: Path):
 
 def test_pictures_that_look_alike_are_one_design_through_chains():
     base = np.full((1, 3, 4, 4), 100, np.uint8)
-    alike = np.concatenate([base, base + 50, base + 2, base + 4, base + 50])
+    alike = np.concatenate([base, base + 50, base + 4, base + 2, base + 50])  # the fourth joins the first and the third
     assert designs(alike) == [0, 1, 0, 0, 1]
 
 
