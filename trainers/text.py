@@ -55,8 +55,8 @@ class TextEncoder(ABC):
         """Of pooled embedding and token states alike."""
 
     @abstractmethod
-    def _states(self, tokens: dict[str, Tensor]) -> tuple[Float[Tensor, "b e"], Float[Tensor, "b l e"]]:
-        """Pooled embeddings and token states."""
+    def _states(self, tokens: dict[str, Tensor]) -> tuple[Float[Tensor, "b e"], Float[Tensor, "b l w"]]:
+        """Pooled embeddings, and token states, which are of the same width where tokens are asked for."""
 
     def _longest(self, folder: Path) -> int:
         return min(self._tokenizer.model_max_length, getattr(self.network.config, "max_position_embeddings", LONGEST))
@@ -78,6 +78,8 @@ class TextEncoder(ABC):
             pooled, states = self._states(tokens)
             out[start : start + len(chunk), 0] = pooled
             kept = min(self.max_tokens, states.shape[1])
+            if not kept:
+                continue
             mask = tokens["attention_mask"][:, :kept, None].bool()
             out[start : start + len(chunk), 1 : 1 + kept] = torch.where(mask, states[:, :kept], 0.0)
         return out
@@ -98,7 +100,7 @@ class Clip(TextEncoder):
         self._projected = config.projection_dim == config.hidden_size or not self.max_tokens
         return config.projection_dim if self._projected else config.hidden_size
 
-    def _states(self, tokens: dict[str, Tensor]) -> tuple[Float[Tensor, "b e"], Float[Tensor, "b l e"]]:
+    def _states(self, tokens: dict[str, Tensor]) -> tuple[Float[Tensor, "b e"], Float[Tensor, "b l w"]]:
         if self._projected:
             found = self.network(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"])
             return found.text_embeds, found.last_hidden_state
@@ -129,7 +131,7 @@ class Sentence(TextEncoder):
     def _width(self) -> int:
         return self.network.config.hidden_size
 
-    def _states(self, tokens: dict[str, Tensor]) -> tuple[Float[Tensor, "b e"], Float[Tensor, "b l e"]]:
+    def _states(self, tokens: dict[str, Tensor]) -> tuple[Float[Tensor, "b e"], Float[Tensor, "b l w"]]:
         states = self.network(**tokens).last_hidden_state
         pooled = mean_pooled(states, tokens["attention_mask"].bool())
         return torch.nn.functional.normalize(pooled) if self._unit else pooled, states
@@ -202,7 +204,9 @@ def _from_hub(name: str) -> Path:
 def _loaded(made: Any, folder: Path, *, of_a_whole: tuple[str, ...] = (), not_needed: tuple[str, ...] = ()) -> Any:
     """A transformers model with every weight from the file; `of_a_whole` are the file's that belong to another part, `not_needed` the model's that are not used."""
     from safetensors import SafetensorError
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # it would fill pipes too
     try:
         network, info = made.from_pretrained(
             str(folder),

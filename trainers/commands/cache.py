@@ -118,6 +118,6 @@ def table(found: dict[str, Any]) -> str:
     )
     if trip["frechet_floor"] is not None:
         lines.append(
-            f"  {'Frechet':<12}{trip['frechet_floor']:.3f} between these pictures and their round trips: no sample can be nearer but by chance"
+            f"  {'Frechet':<12}{trip['frechet_floor']:.3f} between these pictures and their round trips, which samples decoded likewise start from"
         )
     return "\n".join(lines)

@@ -130,7 +130,7 @@ def test_a_pickle_is_never_loaded(tmp_path):
 
 
 def test_what_is_not_there_is_said_in_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match=r"has no config.json"):
         load("kl", tmp_path)
     with pytest.raises(ValueError, match=r"there is no folder nobody/nothing, and the hub gives nothing under that name"):
