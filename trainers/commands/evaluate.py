@@ -41,7 +41,7 @@ class Evaluate:
     reference: Path | None = None
     """Published statistics for the Frechet distance, an npz file with mu and sigma."""
     measures: tuple[str, ...] = ()
-    """frechet, kernel, one-nn, precision-recall, coverage, nearest, clip, solver-error, flow, likelihood, latents, prior, real; all but clip unless given."""
+    """frechet, kernel, one-nn, precision-recall, coverage, nearest, clip, solver-error, flow, likelihood, latents, prior, real, round-trip; all but clip unless given."""
     seed: int = 0
     cache: Path | None = None
     """Folder in which statistics of real pictures are kept (references/). Unless given: cache/ beside the run."""

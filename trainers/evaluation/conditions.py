@@ -1,8 +1,10 @@
 """What samples are told while a model is evaluated: classes by their shares in the training split, or captions of the split that is compared with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lab.random import permutation, uniforms
@@ -23,13 +25,17 @@ class Told:
 
 
 class Conditions:
-    """Conditions of sample numbers under a seed. `law`: how they are drawn, in words."""
+    """Conditions of sample numbers under a seed, and of real pictures. `law`: how they are drawn, in words."""
 
     law = "none: the model is told nothing"
 
-    def of(self, numbers: Tensor) -> Told:
+    def of(self, numbers: Int[Tensor, " n"]) -> Told:
         """Of these samples."""
         return Told(None, None)
+
+    def of_real(self, images: Images, index: Sequence[int]) -> Tensor | None:
+        """Of these pictures: their own classes, or first captions."""
+        return None
 
 
 class Classes(Conditions):
@@ -37,12 +43,16 @@ class Classes(Conditions):
 
     law = "classes drawn from their shares in the training split"
 
-    def __init__(self, shares: Tensor, names: tuple[str, ...], seed: int) -> None:
+    def __init__(self, shares: Float[Tensor, " c"], names: tuple[str, ...], seed: int) -> None:
         self.shares, self.names, self.seed = shares, names, seed
 
-    def of(self, numbers: Tensor) -> Told:
+    def of(self, numbers: Int[Tensor, " n"]) -> Told:
         drawn = labels(self.shares, numbers, self.seed)
         return Told(drawn, [self.names[c] for c in drawn.tolist()])
+
+    def of_real(self, images: Images, index: Sequence[int]) -> Tensor | None:
+        assert images.labels is not None  # the reader has refused it otherwise
+        return torch.from_numpy(images.labels)[list(index)].long()
 
 
 class Captions(Conditions):
@@ -58,12 +68,16 @@ class Captions(Conditions):
         self.encoder, self.seed = load_encoder(options), seed
         self.law = f"one caption of each picture of split {images.split}, in random order"
 
-    def of(self, numbers: Tensor) -> Told:
+    def of(self, numbers: Int[Tensor, " n"]) -> Told:
         order = permutation(self.seed, len(self.captions), PICTURES)
         pictures = [self.captions[i] for i in order[numbers % len(self.captions)].tolist()]
         shares = uniforms(self.seed, numbers, 1, CAPTION)[:, 0].tolist()
         texts = [own[int(share * len(own))] for own, share in zip(pictures, shares, strict=True)]
         return Told(self.encoder.encode(texts), texts)
+
+    def of_real(self, images: Images, index: Sequence[int]) -> Tensor | None:
+        captions = images.captions or ()
+        return self.encoder.encode([(*captions[i], "")[0] for i in index])
 
 
 def conditions(subject: Subject, images: Images | None, seed: int) -> Conditions:
@@ -75,15 +89,3 @@ def conditions(subject: Subject, images: Images | None, seed: int) -> Conditions
             raise ValueError("a text model is sampled with the data set's captions, and the data set is not there; give data.path")
         return Captions(images, subject.recipe.text, seed)
     return Conditions()
-
-
-def conditions_of(subject: Subject, images: Images, index: Tensor) -> Tensor | None:
-    """Of real pictures: their own classes, or first captions."""
-    kind = subject.recipe.data.condition
-    if kind == "class" and images.labels is not None:
-        return torch.from_numpy(images.labels)[index].long()
-    if kind == "text" and images.captions is not None:
-        from trainers.text import load_encoder
-
-        return load_encoder(subject.recipe.text).encode([(*images.captions[i], "")[0] for i in index.tolist()])
-    return None

@@ -100,7 +100,7 @@ class Likelihood:
     """-log p per dimension of the latent, nats, mean over n real pictures and its standard error; bits: per dimension of the pixels, of pixel models alone."""
 
     nats: float
-    error: float
+    error: float | None
     bits: float | None
     n: int
     nfe: int
@@ -166,5 +166,5 @@ def likelihood(
     note = "log p(x | condition)" if condition is not None else "log p(x)"
     if not subject.path.clean_start:
         note += f"; the law at t = 0 is taken to be the prior times sigma(0) = {first:g}, which leaves the start share in"
-    error = float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else math.nan
+    error = float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else None
     return Likelihood(float(nats.mean()), error, bits, len(nats), found.nfe, found.divergence, note)

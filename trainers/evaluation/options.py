@@ -25,6 +25,7 @@ MEASURES = (
     "latents",
     "prior",
     "real",
+    "round-trip",
 )
 LEAST = 20  # samples
 BUDGETS = (1, 2, 4, 8, 16, 32)

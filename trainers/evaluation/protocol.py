@@ -1,7 +1,8 @@
 """An evaluation: which rows there are, and all that has to be stated about them for somebody else to get the same numbers.
 
-Rows: "real against real" (other real pictures in the place of generated ones: what a perfect model would get), "prior alone" (x_0 decoded, zero evaluations), the solver
-at each budget, and the adaptive solver. All samples of a seed start from the same x_0 and are told the same, whatever the row.
+Rows: "real against real" (other real pictures in the place of generated ones: what a perfect model would get), "round trip" (the same through the autoencoder: what a
+perfect model of the latents would get), "prior alone" (x_0 decoded, zero evaluations), the solver at each budget, and the adaptive solver. All samples of a seed start
+from the same x_0 and are told the same, whatever the row.
 """
 
 import time
@@ -12,14 +13,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from lab.random import generator
 from trainers.evaluation import scores
-from trainers.evaluation.conditions import conditions, conditions_of
+from trainers.evaluation.conditions import conditions
 from trainers.evaluation.flow_measures import Flow, Likelihood, follow, likelihood, solver_error
 from trainers.evaluation.moments import LARGEST, Moments, moments_of
 from trainers.evaluation.options import Options, plan
-from trainers.evaluation.real_pictures import real_pictures
+from trainers.evaluation.real_pictures import Pictures, real_pictures
+from trainers.evaluation.references import READ
 from trainers.evaluation.samples import Gathered, Sampler
 from trainers.evaluation.scores import Score
 from trainers.evaluation.subject import Subject
@@ -104,7 +107,9 @@ class Study:
 
     def rows(self) -> list[Row]:
         """All of them, in order."""
-        found = [self._real()] if self.wants("real") and self.real.split is not None else []
+        found = [self._real()] if self.wants("real") else []
+        if self.wants("round-trip") and self.subject.recipe.autoencoder.kind != "none":
+            found.append(self._round_trip())
         if self.wants("prior"):
             found.append(self._generated("prior alone", 0))
         found += [self._generated(f"{self.plan.solver} {n}", n) for n in self.plan.budgets]
@@ -112,16 +117,35 @@ class Study:
             found.append(self._generated(f"dopri5 at {self.options.tolerance:g}", None))
         return found
 
+    @cached_property
+    def _swap(self) -> tuple[Pictures, int, Tensor, Moments | None]:
+        """Real pictures in the place of generated ones: whose, and the first how many. And what they are compared with: the split, or its other half where it is all there is."""
+        split, other = self.real.split, self.real.other
+        assert split is not None
+        y, moments = split.features.features, self.real.moments
+        if other is not None:
+            return other, min(self.plan.count, len(other.features.features)), y.double(), moments
+        half = len(y) // 2
+        return split, half, y[half:].double(), moments_of(y[half:]) if y.shape[1] <= LARGEST else None
+
     def _real(self) -> Row:
-        """Other real pictures in the place of generated ones; the two halves of the split where there are no others."""
-        assert self.real.split is not None
-        y, moments = self.real.split.features.features, self.real.moments
-        if self.real.other is not None:
-            x, name = self.real.other.features.features[: self.plan.count], "real against real"
-        else:
-            x, y, name = y[: len(y) // 2], y[len(y) // 2 :], "real against real, halves"
-            moments = moments_of(y) if y.shape[1] <= LARGEST else None
-        return Row(name, None, len(x), self._against(x.double(), y.double(), moments))
+        """What pictures that nobody made would get."""
+        pictures, count, y, moments = self._swap
+        x = pictures.features.features[:count].double()
+        return Row(
+            "real against real" if self.real.other is not None else "real against real, halves", None, count, self._against(x, y, moments)
+        )
+
+    def _round_trip(self) -> Row:
+        """The same pictures through the autoencoder and back: what a perfect model of the latents would get."""
+        started = time.perf_counter()
+        pictures, count, y, moments = self._swap
+        found = []
+        for rows in tqdm(pictures.features.index[:count].split(READ), desc="round trip", disable=None):
+            pixels = torch.from_numpy(pictures.images.read(rows.tolist()).pixels)
+            found.append(self.features(self.subject.decode(self.subject.encode(pixels))))
+        scored = self._against(torch.cat(found).float().double(), y, moments)
+        return Row("round trip", None, count, scored, seconds=time.perf_counter() - started)
 
     def _generated(self, name: str, nfe: int | None) -> Row:
         """Samples at a budget; nfe 0: x_0 itself; None: the adaptive solver."""
@@ -205,7 +229,7 @@ class Study:
             return None
         index = torch.arange(len(images)) if self.real.split is None else self.real.split.features.index
         batch = images.read(index[: self.options.likelihood_count].tolist())
-        told = conditions_of(self.subject, images, torch.from_numpy(batch.index).long())
+        told = self.conditions.of_real(images, batch.index.tolist())
         try:
             return likelihood(self.subject, torch.from_numpy(batch.pixels), told, generator=generator(self.plan.seed, 0, PROBES))
         except ValueError as error:

@@ -12,7 +12,7 @@ from trainers.evaluation.references import Real, real_features
 from trainers.evaluation.subject import Subject
 from trainers.features import Features
 
-NEED_FEATURES = {"frechet", "kernel", "one-nn", "precision-recall", "coverage", "nearest", "real"}
+NEED_FEATURES = {"frechet", "kernel", "one-nn", "precision-recall", "coverage", "nearest", "real", "round-trip"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def real_pictures(subject: Subject, plan: Plan, options: Options, features: Feat
     images = open_images(data, plan.split)
     split = Pictures(images, read(images, features, "frechet" in needed and published is None)) if compared else None
     other = None
-    if needed & {"nearest", "real"} and data.train_split != data.held_out_split:
+    if needed & {"nearest", "real", "round-trip"} and data.train_split != data.held_out_split:
         others = open_images(data, data.held_out_split if plan.split == data.train_split else data.train_split)
         other = Pictures(others, read(others, features, False))
     latents, over = None, Latents(subject) if "latents" in needed else None

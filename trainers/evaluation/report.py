@@ -82,9 +82,10 @@ def _flow(evaluation: Evaluation) -> list[str]:
             f"acceleration {flow.acceleration:.4g}, transport cost {flow.transport_cost:.4g}{efficiency}; end points off by {flow.error:.1g}"
         )
     if (found := evaluation.likelihood) is not None:
+        error = "" if found.error is None else f" ± {found.error:.2g}"
         bits = "" if found.bits is None else f", {found.bits:.3f} bits per dimension of the pixels"
         lines.append(
-            f"likelihood (n = {found.n}, {found.divergence}, {found.nfe} evaluations): {found.nats:.4f} ± {found.error:.2g} nats per dimension of the latent{bits}; {found.note}"
+            f"likelihood (n = {found.n}, {found.divergence}, {found.nfe} evaluations): {found.nats:.4f}{error} nats per dimension of the latent{bits}; {found.note}"
         )
     return lines
 

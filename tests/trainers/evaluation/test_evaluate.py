@@ -186,6 +186,83 @@ def test_the_clip_score_tells_pictures_from_their_class_names(subject: Affine, c
     assert found.protocol["clip"]["name"] == clip
 
 
+class Encoder:
+    """Each text to numbers of its own; remembers what it was told."""
+
+    rows, width = 1, 4
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def encode(self, texts: list[str]) -> torch.Tensor:
+        self.texts += texts
+        return torch.tensor([[[float(len(t)), float(sum(map(ord, t))), 1.0, 0.0]] for t in texts])
+
+
+def telling(monkeypatch: pytest.MonkeyPatch) -> tuple[Affine, Encoder]:
+    """A stand-in that is told captions, over the emoji at 8 px in grey."""
+    import dataclasses
+
+    blind, encoder = affine(told=False), Encoder()
+    data = dataclasses.replace(blind.recipe.data, reader="emoji", condition="text")
+    monkeypatch.setattr("trainers.text.load_encoder", lambda options: encoder)
+
+    class Telling(Affine):
+        """Checks that every sample has its caption."""
+
+        def velocity(self, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
+            assert condition is not None
+            assert condition.shape == (len(x), 1, 4)
+            return super().velocity(x, t)
+
+    recipe = dataclasses.replace(blind.recipe, data=data)
+    return Telling(blind.means, blind.normalisation, told=False, recipe=recipe), encoder
+
+
+def test_a_text_model_is_told_captions_of_the_split_each_picture_once(monkeypatch: pytest.MonkeyPatch):
+    subject, encoder = telling(monkeypatch)
+    images = open_images(subject.recipe.data, "val")
+    found = run(subject, Options(nfe=(1,), count=len(images), measures=("one-nn", "likelihood"), likelihood_count=3))
+    captions = sorted(c for own in images.captions or () for c in own)
+    assert sorted(encoder.texts[: len(images)]) == captions
+    assert encoder.texts[: len(images)] != [c for own in images.captions or () for c in own]
+    assert len(encoder.texts) == len(images) + 3  # and the first captions of the pictures whose likelihood is measured
+    assert found.likelihood is not None
+    assert found.protocol["labels_law"] == "one caption of each picture of split val, in random order"
+
+
+def test_pictures_through_a_coarse_autoencoder_are_told_from_real_ones(subject: Affine, cache: Path):
+    import dataclasses
+
+    class Coarse(Affine):
+        """Keeps two levels."""
+
+        def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+            return super().encode((pixels > 127).to(torch.uint8) * 255)
+
+    recipe = dataclasses.replace(subject.recipe, autoencoder=dataclasses.replace(subject.recipe.autoencoder, kind="taef2"))
+    coarse = Coarse(subject.means, subject.normalisation, recipe=recipe)
+    object.__setattr__(coarse, "autoencoder", subject.autoencoder)
+    found = run(coarse, Options(nfe=(1,), count=200, measures=("one-nn", "frechet", "real", "round-trip")), cache)
+    assert [r.name for r in found.rows][:2] == ["real against real", "round trip"]
+    trip, real = (row(found, name).scores for name in ("round trip", "real"))
+    assert trip["one_nn"].value > real["one_nn"].value + 0.1
+    assert trip["frechet"].value > 3 * real["frechet"].value
+
+
+def test_where_there_is_one_split_alone_its_halves_stand_for_real_against_real(subject: Affine, cache: Path):
+    import dataclasses
+
+    alone = dataclasses.replace(subject.recipe, data=dataclasses.replace(subject.recipe.data, held_out_split="train"))
+    found = run(
+        dataclasses.replace(subject, recipe=alone), Options(nfe=(1,), count=60, measures=("one-nn", "frechet", "real", "nearest")), cache
+    )
+    real = row(found, "real against real, halves")
+    assert real.count == len(open_images(alone.data, "train")) // 2
+    assert real.scores["frechet"].value < 0.2
+    assert "memorisation_ratio" not in row(found, "euler 1").scores
+
+
 def test_too_few_pictures_for_the_features_are_said(subject: Affine, cache: Path):
     found = run(subject, Options(nfe=(1,), count=60, measures=("frechet",)), cache)
     assert any("n = 60 is no more than the 64 dimensions" in note for note in found.notes)

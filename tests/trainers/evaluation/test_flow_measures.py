@@ -85,6 +85,7 @@ def test_likelihood_is_the_gaussians_own(subject: Affine):
     gap = (x - subject.mean(condition).double()) / subject.deviation
     log_p = -0.5 * gap.square().flatten(1).sum(1) - 64 * math.log(subject.deviation) - 32 * math.log(2 * math.pi)
     assert abs(found.nats - float(-log_p.mean() / 64)) < 1e-4  # the Jacobian is a multiple of the identity, for which Hutchinson is exact
+    assert found.error is not None
     assert abs(found.error - float((log_p / 64).std() / math.sqrt(12))) < 1e-4
     raw = log_p - 64 * math.log(float(subject.normalisation.spread))
     assert found.bits is not None

@@ -133,6 +133,16 @@ def test_standard_errors_are_the_spread_over_draws():
     assert bool(((ratio > 0.7) & (ratio < 1.5)).all()), ratio
 
 
+def test_the_frechet_error_in_one_dimension_is_the_closed_form():
+    """(m - m_r)^2 + (s - s_r)^2: a picture x moves it by 2 (m - m_r) (x - m) + (1 - s_r / s) (x - m)^2."""
+    x, real = 1.5 * draws(3, 80, 1) + 2, Moments(9, torch.ones(1, dtype=torch.float64), torch.full((1, 1), 0.49, dtype=torch.float64))
+    gap, s = x[:, 0] - x.mean(), x[:, 0].std()
+    known = (2 * (x.mean() - 1) * gap + (1 - 0.7 / s) * gap**2).std() / math.sqrt(80)
+    found = scores.frechet_error(x, moments_of(x), real)
+    assert found is not None
+    assert abs(found - float(known)) < 1e-6
+
+
 def test_there_is_no_frechet_error_where_pictures_are_fewer_than_dimensions():
     x = draws(0, 10, 20)
     assert scores.frechet_error(x, moments_of(x), moments_of(draws(1, 50, 20))) is None
