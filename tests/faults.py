@@ -19,7 +19,7 @@ from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 600  # seconds for one test
-ROOMS = ("lab", "toy", "app", "tests", "assets", "pyproject.toml")
+ROOMS = ("lab", "toy", "trainers", "app", "tests", "assets", "pyproject.toml")
 
 
 @dataclass(frozen=True)

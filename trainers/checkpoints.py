@@ -86,18 +86,22 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: Sequence[str]) -> dict[str, Tensor]:
     """An optimiser's state by parameter: exp_avg.NAME, exp_avg_sq.NAME, step.NAME."""
     state = optimiser.state_dict()["state"]
-    return {f"{kind}.{names[i]}": torch.as_tensor(value) for i, each in state.items() for kind, value in each.items()}
+    return {f"{kind}.{names[i]}": torch.as_tensor(value).contiguous() for i, each in state.items() for kind, value in each.items()}
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], names: Sequence[str]) -> None:
     """Puts `optimiser_tensors` back. Raises ValueError where they are not those of its parameters."""
     place = {name: i for i, name in enumerate(names)}
+    weights = [p for group in optimiser.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         kind, _, name = key.partition(".")
         if name not in place:
             raise ValueError(f"optimizer.safetensors has a state for {name!r}, which the network does not have")
-        state.setdefault(place[name], {})[kind] = value
+        weight = weights[place[name]]
+        # A fused step goes through weights and moments in the order of their memory, which must be the same (channels_last).
+        laid_out = torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value) if value.shape == weight.shape else value
+        state.setdefault(place[name], {})[kind] = laid_out
     whole = optimiser.state_dict()
     whole["state"] = state
     optimiser.load_state_dict(whole)

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+UMASK = os.umask(0)
+os.umask(UMASK)
+
 
 def beside(path: Path) -> Path:
     """The temporary name under which a file or folder is made before it takes its own; hidden, and never read."""
@@ -24,6 +27,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(partial)
         for each in [*partial.rglob("*"), partial] if partial.is_dir() else [partial]:
+            each.chmod(0o777 & ~UMASK if each.is_dir() else 0o666 & ~UMASK)  # safetensors makes files that nobody else may read
             sync(each)
         partial.replace(path)
     except BaseException:

@@ -81,6 +81,8 @@ def fresh(recipe: Recipe, source: Source, method: Method, text_width: int) -> Pr
     torch.manual_seed(generator(recipe.training.seed, 0, WEIGHTS).initial_seed())
     network = build(recipe, source.shape, len(source.classes), text_width)
     torch.set_rng_state(state)
+    if recipe.training.channels_last and recipe.network.kind != "mlp":
+        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stubs lack this overload
     averages = [Average(network, decay) for decay in recipe.training.ema]
     optimiser = prepared_optimiser(recipe, network, torch.device("cpu"))
     return Progress(0, network, averages, optimiser, assignment_table(method, source), Window(), "")

@@ -12,7 +12,6 @@ The null condition is class `classes` (one more than there are) or the embedding
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 

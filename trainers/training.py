@@ -120,9 +120,6 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
         bar=accelerator.is_main_process,
         before=seconds,
     )
-    network = progress.network
-    if recipe.training.channels_last and recipe.network.kind != "mlp":
-        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stubs lack this overload
     progress = _on_device(progress, accelerator, recipe)
     _restore_scaler(accelerator, checkpoint)
     loop = Loop(

@@ -25,8 +25,8 @@ def _conditional_prior() -> dict[str, Recipe]:
     decay, no dropout, batch 2,048 and 100 epochs on ImageNet-64, 128 and 50 on COCO, 4 GPUs, dopri5 at atol = rtol = 1e-5. The authors' public code differs: cross-attention 512
     (853.13M), AdamW 1e-5, batch 32, sigma .7, Euler in 10 steps, clipping after the step. Neither says anything of averaged weights; ours are kept beside the raw ones.
 
-    Reported at 15 evaluations (FID / KID / CLIP), no seeds or intervals, evaluator unreleased: ImageNet-64 CPD 13.62 / .83 / 18.05, CondOT 16.16 / 1.96 / 18.02, BatchOT 16.10 / 1.43 / 17.72,
-    DDPM 47.51 / 6.74 / 17.71; COCO FID CPD 18.05, CondOT 28.32, BatchOT 26.45, at 15 or, elsewhere in the same report, at 20 evaluations; 28.32 is elsewhere called the best baseline.
+    Scores are reported at 15 evaluations, without seeds or intervals, by an evaluator that is not released; those of COCO
+    elsewhere in the same report at 20, and 28.32 is elsewhere called the best baseline.
     """
     network = NetworkOptions(
         kind="unet-conditional",
@@ -88,8 +88,9 @@ def _conditional_prior() -> dict[str, Recipe]:
 def _loom() -> dict[str, Recipe]:
     """Davtyan et al., ICLR 2025, table 4 (LOOM-CFM). 4 GPUs; the authors' 64 channels for each head override their 4 heads.
 
-    `attention` are feature-map sizes; the released configs name downsampling factors (2; 2 and 4; 4; 2, 4 and 8). How the time embedding enters and how maps are resized is ADM's, which the
-    table does not state. "midpoint at 4 NFE" is two steps. FID as reported, by an evaluator that draws its real pictures from the validation split with replacement.
+    `attention` are feature-map sizes; the released configs name downsampling factors (2; 2 and 4; 4; 2, 4 and 8). How the time embedding enters and how
+    maps are resized is ADM's, which the table does not state. "midpoint at 4 NFE" is two steps. FID as reported, by an evaluator that draws its real
+    pictures from the validation split with replacement.
     """
 
     def recipe(
@@ -197,7 +198,10 @@ def _loom() -> dict[str, Recipe]:
 
 
 def _flow_matching() -> dict[str, Recipe]:
-    """Lipman et al. 2022, table 3 and table 1: the CondOT, diffusion and score-matching rows, without classes. Reported: NLL in bits per dimension / FID / NFE of dopri5 at 1e-5."""
+    """Lipman et al. 2022, table 3 and table 1: the CondOT, diffusion and score-matching rows, without classes.
+
+    Reported: NLL in bits per dimension / FID / NFE of dopri5 at 1e-5.
+    """
     adam = {"optimiser.kind": "adam", "optimiser.betas": "0.9,0.999", "optimiser.eps": 1e-8, "optimiser.clip": None}
     base = apply(
         Recipe(

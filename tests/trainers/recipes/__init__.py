@@ -1,0 +1,1 @@
+"""Tests of recipes: schema, settings, files, presets."""

@@ -1,0 +1,151 @@
+"""Recipes as text: single settings, TOML, checks between values."""
+
+from dataclasses import replace
+
+import pytest
+
+from trainers.recipes import apply, by_name, check, differences, load_recipe, presets, read_recipe, warnings, write_recipe
+from trainers.recipes.checks import CHOICES, RANGES
+from trainers.recipes.files import from_toml, to_toml
+from trainers.recipes.schema import Recipe
+from trainers.recipes.settings import flatten, parse
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("network.channels=64,128,256", (64, 128, 256)),
+        ("network.channels=64", (64,)),
+        ("network.attention=", ()),
+        ("training.batch=64", 64),
+        ("optimiser.learning_rate=3e-4", 3e-4),
+        ("optimiser.clip=none", None),
+        ("optimiser.betas=0.8,0.9", (0.8, 0.9)),
+        ("data.flip=false", False),
+        ("data.path=a=b", "a=b"),
+        ("prior.shrinkage=0.5", 0.5),
+    ],
+)
+def test_a_setting_is_read_as_its_fields_type(setting: str, value: object):
+    recipe = apply(Recipe(), parse([setting]))
+    found = flatten(recipe)[setting.partition("=")[0]]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.bach=64", "did you mean 'training.batch'"),
+        ("training.batch=many", "training.batch='many' must be a whole number"),
+        ("training.batch=1.5", "must be a whole number"),
+        ("data.flip=perhaps", "must be true or false"),
+        ("optimiser.betas=0.9", "must be 2 numbers"),
+        ("training.batch", "KEY=VALUE"),
+        ("=3", "KEY=VALUE"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(setting: str, words: str):
+    with pytest.raises(ValueError, match=words):
+        apply(Recipe(), parse([setting]))
+
+
+@pytest.mark.parametrize("name", sorted(presets()))
+def test_a_preset_survives_its_file(name: str, tmp_path):
+    recipe = by_name(name)
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    assert read_recipe(tmp_path / "recipe.toml") == recipe
+
+
+def test_a_file_may_name_a_few_values_only(tmp_path):
+    (tmp_path / "r.toml").write_text('name = "mine"\n[training]\nbatch = 32\n[optimiser]\nclip = "none"\n')
+    recipe = load_recipe(str(tmp_path / "r.toml"), ["training.steps=7"])
+    assert (recipe.name, recipe.training.batch, recipe.training.steps, recipe.optimiser.clip) == ("mine", 32, 7, None)
+    assert recipe.network == Recipe().network
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[training]\nbatch = ", "is not TOML"),
+        ("version = 99", "version 99"),
+        ("[training]\nbaatch = 3", "did you mean 'training.batch'"),
+        ('[training]\nbatch = "x"', "must be a whole number"),
+        ("[training]\nbatch = 1.5", "must be a whole number"),
+        ("training = 3", "did you mean|has no 'training'"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused_by_name(text: str, words: str):
+    with pytest.raises(ValueError, match=words) as refused:
+        from_toml(text, "mine.toml")
+    assert "mine.toml" in str(refused.value)
+
+
+def test_differences_name_what_changed():
+    one = by_name("digits-condot")
+    assert differences(one, apply(one, {"training.batch": 7})) == {"training.batch": (256, 7)}
+    assert not differences(one, from_toml(to_toml(one), "it"))
+
+
+def test_unknown_recipes_are_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'emoji-cpd'"):
+        load_recipe("emoji-cpt")
+    with pytest.raises(ValueError, match="no such file"):
+        load_recipe("nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["prior.kind=class-gaussian", "data.condition=none"], "needs data.condition='class'"),
+        (["coupling.kind=class-batch-ot", "data.condition=none"], "needs data.condition='class'"),
+        (["coupling.kind=batch-ot", "prior.kind=class-gaussian"], "blind to the condition"),
+        (["coupling.kind=loom", "prior.kind=class-gaussian"], "blind to the condition"),
+        (["coupling.kind=class-loom", "prior.kind=class-mixture"], "class-mixture"),
+        (["coupling.kind=c2ot", "data.condition=none"], "use batch-ot"),
+        (["coupling.kind=pairs"], "python -m trainers pairs"),
+        (["coupling.batch=50", "training.batch=128"], "must divide"),
+        (["training.accumulation=3"], "must be a multiple"),
+        (["loss.target=score", "coupling.kind=batch-ot"], "independent"),
+        (["loss.target=score", "prior.kind=class-gaussian"], "standard or scale-matched"),
+        (["loss.times=ddpm-1000"], "path.kind='vp'"),
+        (["path.sigma_min=0.1", "path.kind=vp"], "CondOT's"),
+        (["data.condition=text"], "text"),
+        (["network.channels=48,96", "network.norm_groups=32"], "multiples of network.norm_groups"),
+        (["network.kind=mlp"], "one width"),
+        (["training.ema=1.0"], "decays in"),
+        (["optimiser.betas=0.9,1.0"], r"\[0, 1\)"),
+        (["training.batch=0"], "must lie in"),
+        (["prior.kind=gauss"], "is unknown"),
+        (["network.kind=unet-conditional"], "network.cross_attention"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(settings: list[str], words: str):
+    with pytest.raises(ValueError, match=words):
+        check(apply(by_name("emoji-condot"), parse(settings)))
+
+
+def test_every_choice_and_range_is_of_a_field_that_exists():
+    known = flatten(Recipe())
+    assert set(CHOICES) | set(RANGES) <= set(known)
+    numbers = {n for n, v in known.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    assert numbers - set(RANGES) == {"loss.time_mean", "sampling.guidance"}  # any number will do
+
+
+def test_condition_blind_transport_with_conditions_is_warned_about():
+    for name, cure in (
+        ("emoji-batchot", "class-batch-ot or c2ot"),
+        ("emoji-loom", "class-loom"),
+        ("emoji-text-batchot", "c2ot"),
+        ("batchot-imagenet64", "c2ot"),
+    ):
+        (sentence,) = warnings(by_name(name))
+        assert cure in sentence
+    assert not warnings(by_name("emoji-class-batchot"))
+    assert not warnings(by_name("loom-cifar10"))
+
+
+def test_loom_with_moving_latents_is_warned_about():
+    loom = by_name("loom-ffhq256-latent")
+    moving = replace(loom, autoencoder=replace(loom.autoencoder, kind="kl", posterior="sample"))
+    assert "may rise" in warnings(moving)[0]

@@ -1,0 +1,1 @@
+"""Tests of networks, methods, the loop, checkpoints, sampling."""
