@@ -9,17 +9,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LAYERS = 2  # hidden ones
+DROPPED = 0.5  # of hidden numbers while training; on 860 emoji it raised the explained variance from .10 to .14, and small weights or noise on embeddings did not
 
 
 class TextMapper(nn.Module):
     """An MLP (b, E) -> (b, *shape): the embedding standardised, two hidden layers of SiLU, and a linear one whose numbers are the latent.
 
-    It starts as the constant `start`, the mean latent of its data say, so that what it has learned is what it differs from that. Weights are He's, drawn from the generator.
+    It starts as a constant, the mean latent of its data say (`start_from`), so that what it has learned is how it differs from that. Weights are He's, drawn from the
+    generator, and so is what is dropped while training.
     """
 
     def __init__(self, embedding: int, width: int, shape: tuple[int, ...], generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.embedding, self.width, self.shape = embedding, width, tuple(shape)
+        self.embedding, self.width, self.shape, self.generator = embedding, width, tuple(shape), generator
         self.standardise = nn.LayerNorm(embedding, elementwise_affine=False)
         sizes = (embedding, *[width] * LAYERS)
         self.hidden = nn.ModuleList(_linear(a, b, generator) for a, b in pairwise(sizes))
@@ -34,6 +36,8 @@ class TextMapper(nn.Module):
         x = self.standardise(embeddings)
         for layer in self.hidden:
             x = nn.functional.silu(layer(x))
+            if self.training:
+                x = x * (torch.rand(x.shape, generator=self.generator, device=x.device) >= DROPPED) / (1 - DROPPED)
         return self.last(x).reshape(-1, *self.shape)
 
     def architecture(self) -> dict[str, Any]:

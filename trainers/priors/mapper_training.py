@@ -18,8 +18,8 @@ from trainers.priors.visits import Visits
 from trainers.recipes.schema import PriorOptions
 
 WEIGHTS, PASS, VISIT = 0x5052_0005, 0x5052_0006, 0x5052_1000  # streams of the counter; VISIT + the mapper's number
-CHECKS = 200  # of the held-out loss at most, evenly over the steps
-PATIENCE = 10  # checks without a new best one after which training ends
+CHECKS = 100  # of the held-out loss at most, evenly over the steps
+PATIENCE = 8  # checks without a new best one after which training ends
 
 
 class Captions(Protocol):
@@ -111,18 +111,18 @@ def train_mapper(
     mapper = TextMapper(embedding.shape[1], options.mapper_width, shape, generator(seed, number, WEIGHTS))
     mapper.start_from(start)
     optimiser = torch.optim.Adam(mapper.parameters(), lr=options.mapper_learning_rate)
-    losses, best, since = [(0, residual(lambda e, index: mapper(e), held_out))], deepcopy(mapper.state_dict()), 0
+    losses, best, since = [(0, _watched(mapper, held_out))], deepcopy(mapper.state_dict()), 0
     every, size = -(-options.mapper_steps // CHECKS), options.mapper_batch
     with tqdm(total=options.mapper_steps, desc=f"text mapper {number}", unit=" steps", disable=None, leave=False) as bar:
         for step in range(1, options.mapper_steps + 1):
             x, e = texts.draw(number, items, (step - 1) * size, size)
             optimiser.zero_grad()
-            mapper_loss(mapper, e, x).backward()
+            mapper_loss(mapper.train(), e, x).backward()
             optimiser.step()
             bar.update()
             if step % every and step < options.mapper_steps:
                 continue
-            loss = residual(lambda e, index: mapper(e), held_out)
+            loss = _watched(mapper, held_out)
             if not loss < float("inf"):
                 raise ValueError(
                     f"the text mapper's held-out loss is {loss} after {step} steps; lower prior.mapper_learning_rate={options.mapper_learning_rate}"
@@ -136,6 +136,11 @@ def train_mapper(
                 break
     mapper.load_state_dict(best)
     return mapper.eval(), Curve(tuple(losses))
+
+
+def _watched(mapper: TextMapper, held_out: Sequence[Seen]) -> float:
+    mapper.eval()
+    return residual(lambda e, index: mapper(e), held_out)
 
 
 def residual(mapper: Callable[[Tensor, Tensor], Tensor], data: Iterable[Seen]) -> float:
