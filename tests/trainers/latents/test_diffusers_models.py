@@ -135,7 +135,7 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path, monkeypatch):
         load("kl", tmp_path)
     with pytest.raises(ValueError, match=r"there is no folder nobody/nothing, and the hub gives nothing under that name"):
         load("kl", "nobody/nothing")
-    with pytest.raises(ValueError, match=r"cannot be a hub name"):
+    with pytest.raises(ValueError, match=r"cannot be a name on the hub"):
         load("kl", "/no/such/folder/at/all")
     with pytest.raises(ValueError, match=r"autoencoder.kind=vq needs autoencoder.path"):
         load_autoencoder(AutoencoderOptions("vq"))

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.trainers.latents.encoders import bert, clip, ids
+from trainers.autoencoders.convert import convert
 from trainers.recipes.schema import TextOptions
 from trainers.text import encoder_hash, load_encoder, mean_pooled
 
@@ -118,11 +119,23 @@ def test_what_is_not_there_or_of_another_kind_is_said_in_a_sentence(tmp_path, mo
         (TextOptions("sentence", str(tmp_path / "bert"), 13), r"text.max_tokens=13, but .* reads 12 tokens at most"),
         (TextOptions("clip", str(tmp_path)), r"has no config.json"),
         (TextOptions("clip", "nobody/nothing"), r"there is no folder nobody/nothing, and the hub gives nothing"),
-        (TextOptions("clip", "/no/such/folder/here"), r"cannot be a hub name"),
+        (TextOptions("clip", "/no/such/folder/here"), r"cannot be a name on the hub"),
     ):
         with pytest.raises(ValueError, match=says):
             load_encoder(options)
-    (tmp_path / "bert" / "model.safetensors").unlink()
-    torch.save({}, tmp_path / "bert" / "pytorch_model.bin")
-    with pytest.raises(ValueError, match=r"has no model.safetensors; give the folder of a transformers model in safetensors"):
-        load_encoder(TextOptions("sentence", str(tmp_path / "bert")))
+
+
+def test_a_pickle_is_refused_until_it_is_converted(tmp_path):
+    model = bert(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    options = TextOptions("sentence", str(tmp_path))
+    with pytest.raises(
+        ValueError,
+        match=r"has no model.safetensors, and a pickle is never loaded; .* `python -m trainers.autoencoders.convert pytorch_model.bin",
+    ):
+        load_encoder(options)
+    convert(tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
+    assert torch.allclose(
+        load_encoder(options).encode(["a thing"])[0, 0], states_of(model, "a thing").last_hidden_state[0].mean(0), atol=1e-5
+    )
