@@ -218,10 +218,12 @@ class LowRank(Covariances):
         return self.gains / (1 + (1 + self.gains).sqrt())
 
     def times(self, z: Float[Tensor, "b d"], group: Int[Tensor, " b"]) -> Float[Tensor, "b d"]:
-        group, directions = group.to(z.device), self._at("directions", z)
-        z = z.to(directions.dtype)
-        along = _each(lambda g, own: own @ directions[g], z, group) * self._at("stretch", z)[group]
-        return self._at("deviations", z)[group] * (z + _each(lambda g, own: own @ directions[g].T, along, group))
+        directions, stretch, deviations = self._at("directions", z), self._at("stretch", z), self._at("deviations", z)
+
+        def root(g: int, own: Tensor) -> Tensor:
+            return torch.addmm(own, own @ directions[g] * stretch[g], directions[g].T) * deviations[g]
+
+        return _each(root, z.to(directions.dtype), group.to(z.device))
 
     def log_prob(self, y: Float[Tensor, "b d"], group: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
         y, group = y.double(), group.to(y.device)
