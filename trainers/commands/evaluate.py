@@ -16,8 +16,8 @@ class Evaluate:
     """A run's folder (its newest sound checkpoint), or one checkpoint's."""
     nfe: tuple[int, ...] = ()
     """Budgets of network evaluations for each sample; guidance takes two at a time. Unless given: those of 1, 2, 4, 8, 16, 32 that the solver can use exactly."""
-    n: int = 1000
-    """Samples in each row."""
+    n: int | None = None
+    """Samples in each row. The recipe's number unless given."""
     solver: str | None = None
     """The recipe's unless given."""
     grid: str | None = None
@@ -47,8 +47,10 @@ class Evaluate:
     """Folder in which statistics of real pictures are kept (references/). Unless given: cache/ beside the run."""
     keep: int = 20_000
     """Real pictures of each split whose features are kept, for all scores but the Frechet distance."""
-    flow_n: int = 64
+    flow_n: int = 32
     """Samples along which straightness and solver errors are measured."""
+    exact: float = 1e-6
+    """atol = rtol of the end points that solver errors are against."""
     likelihood_n: int = 16
     """Real pictures whose likelihood is measured."""
     device: str = "cpu"
@@ -83,6 +85,7 @@ class Evaluate:
             cache=self.cache or runs.absolute().parent / "cache",
             keep=self.keep,
             flow_count=self.flow_n,
+            exact=self.exact,
             likelihood_count=self.likelihood_n,
         )
         found = evaluate(trained, options, say=say)

@@ -40,7 +40,8 @@ def field_of(subject: Subject, guidance: float) -> Field:
 class Flow:
     """The adaptive flow of n particles and what it is like. ends (n, k, h, w), float64; error: RMSE of the ends, by a looser tolerance.
 
-    straightness, acceleration, transport_cost: means in squared units of normalised latents (lab.measures); path_efficiency in (0, 1].
+    straightness, acceleration, transport_cost: means in squared units of normalised latents (lab.measures); path_efficiency in (0, 1]. intervals: along which the first two
+    are summed. A network whose time embedding oscillates faster than they resolve (1,000 t: a thousand radians) adds its jitter to the acceleration, and the more, the finer.
     """
 
     ends: Float[Tensor, "n k h w"]
@@ -48,13 +49,14 @@ class Flow:
     acceleration: float
     transport_cost: float
     path_efficiency: float | None
+    intervals: int
     nfe: int
     error: float
     tolerance: float
 
     def summary(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
-        names = ("straightness", "acceleration", "transport_cost", "path_efficiency", "nfe", "tolerance")
+        names = ("straightness", "acceleration", "transport_cost", "path_efficiency", "intervals", "nfe", "tolerance")
         return {
             "n": len(self.ends),
             "dimension": self.ends[0].numel(),
@@ -83,6 +85,7 @@ def follow(
         acceleration(fine, field, told),
         transport_cost(fine.x[0], fine.end),
         path_efficiency(fine),
+        len(fine.t) - 1,
         fine.nfe,
         float(distance(fine.end, coarse.end).square().mean().sqrt()),
         tolerance,

@@ -33,10 +33,10 @@ BUDGETS = (1, 2, 4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class Options:
-    """How to evaluate. None where the recipe says it: solver, features, split; budgets: those of 1 to 32 that the solver can use exactly."""
+    """How to evaluate. None where the recipe says it: count, solver, grid, guidance, features, split; budgets: those of 1 to 32 that the solver can use exactly."""
 
     nfe: tuple[int, ...] | None = None
-    count: int = 1000
+    count: int | None = None
     solver: str | None = None
     grid: str | None = None
     adaptive: bool = False
@@ -52,7 +52,7 @@ class Options:
     seed: int = 0
     cache: Path | None = None
     keep: int = KEEP
-    flow_count: int = 64
+    flow_count: int = 32
     exact: float = TOLERANCE
     """atol = rtol of the end points that solver errors are against."""
     likelihood_count: int = 16
@@ -85,8 +85,9 @@ def plan(subject: Subject, options: Options) -> Plan:
     guidance = (recipe.sampling.guidance if told else 1.0) if options.guidance is None else options.guidance
     if guidance != 1 and not told:
         raise ValueError(f"guidance={guidance:g} needs a model with conditions; this one has none: leave it 1")
+    count = whole_number("n", recipe.sampling.count if options.count is None else options.count, LEAST)
     return Plan(
-        whole_number("n", options.count, LEAST),
+        count,
         whole_number("seed", options.seed, 0),
         solver,
         options.grid or recipe.sampling.grid,
@@ -94,7 +95,7 @@ def plan(subject: Subject, options: Options) -> Plan:
         options.split or recipe.data.held_out_split,
         _measures(options, told),
         _budgets(subject, options, solver, 1 if guidance == 1 else 2),
-        min(whole_number("flow_count", options.flow_count, 1), options.count),
+        min(whole_number("flow_count", options.flow_count, 1), count),
     )
 
 

@@ -66,11 +66,8 @@ def _cell(score: Score | None, scale: float) -> str:
 def _error(row: Row) -> str:
     if row.solver_error is None:
         return "-"
-    return (
-        f"{row.solver_error['rmse']:.3g}"
-        if row.solver_error["resolved"]
-        else f"< {max(row.solver_error['rmse'], row.solver_error['reference_error']):.1g}"
-    )
+    value, unsure = row.solver_error["rmse"], row.solver_error["reference_error"]
+    return f"{value:.3g}" if row.solver_error["resolved"] else f"{value:.2g} ± {unsure:.1g}"
 
 
 def _flow(evaluation: Evaluation) -> list[str]:
@@ -79,7 +76,7 @@ def _flow(evaluation: Evaluation) -> list[str]:
         efficiency = "" if flow.path_efficiency is None else f", path efficiency {flow.path_efficiency:.3f}"
         lines.append(
             f"flow in latents (n = {len(flow.ends)}, dopri5 at {flow.tolerance:g}, {flow.nfe} evaluations): straightness {flow.straightness:.4g}, "
-            f"acceleration {flow.acceleration:.4g}, transport cost {flow.transport_cost:.4g}{efficiency}; end points off by {flow.error:.1g}"
+            f"acceleration {flow.acceleration:.4g} over {flow.intervals} intervals, transport cost {flow.transport_cost:.4g}{efficiency}; end points off by {flow.error:.1g}"
         )
     if (found := evaluation.likelihood) is not None:
         error = "" if found.error is None else f" ± {found.error:.2g}"

@@ -1,6 +1,7 @@
-"""A checkpoint whose flow is known in closed form, over the digits that come with the project: N(0, I) to N(mu_c, s^2 I) along CondOT.
+"""A checkpoint whose flow is known in closed form, over the digits that come with the project: N(0, I) to N(mu_c, s^2 I) along an affine path.
 
-x_t = t mu_c + r(t) x_0 with r(t)^2 = (1 - t)^2 + t^2 s^2, so the flow map is x_1 = mu_c + s x_0, and one Euler step from t = 0 ends at mu_c whatever x_0.
+x_t = alpha mu_c + r(t) / r(0) (x(0) - alpha(0) mu_c) with r^2 = sigma^2 + alpha^2 s^2. On CondOT the flow map is x_1 = mu_c + s x_0, and one Euler step ends at mu_c
+whatever x_0.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.paths import CondOT
+from lab.paths import CondOT, Path
 from lab.priors import Gaussian
 from trainers.autoencoders import Autoencoder, load_autoencoder
 from trainers.data import open_images
@@ -37,7 +38,7 @@ class Affine:
     deviation: float = 0.4
     told: bool = True
     recipe: Recipe = DIGITS
-    path: CondOT = dataclasses.field(default_factory=CondOT)
+    path: Path = dataclasses.field(default_factory=CondOT)
     last_time: float = 1.0
     shape: tuple[int, int, int] = (1, 8, 8)
     noise: Any = None
@@ -73,13 +74,22 @@ class Affine:
         return every[-1:] if condition is None else every[condition]
 
     def radius(self, t: Tensor) -> Tensor:
-        return ((1 - t) ** 2 + (t * self.deviation) ** 2).sqrt()
+        return (self.path.sigma(t) ** 2 + (self.path.alpha(t) * self.deviation) ** 2).sqrt()
 
     def velocity(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        time = t[:, None, None, None]
-        rate = (self.deviation**2 * time - (1 - time)) / self.radius(time) ** 2  # r'(t) / r(t)
-        mean = self.mean(condition).to(x.dtype)
-        return mean + rate * (x - time * mean)
+        time, path = t[:, None, None, None].double(), self.path
+        rate = (path.sigma_d_sigma(time) + path.alpha(time) * path.d_alpha(time) * self.deviation**2) / self.radius(
+            time
+        ) ** 2  # r'(t) / r(t)
+        mean = self.mean(condition).double()
+        return (path.d_alpha(time) * mean + rate * (x - path.alpha(time) * mean)).to(x.dtype)
+
+    def ends(self, x_0: Tensor, condition: Tensor | None) -> Tensor:
+        """Where the exact flow ends, float64."""
+        first, last = (torch.tensor(t, dtype=torch.float64) for t in (0.0, self.last_time))
+        mean = self.mean(condition).double()
+        start = self.path.sigma(first) * x_0.double() - self.path.alpha(first) * mean
+        return self.path.alpha(last) * mean + self.radius(last) / self.radius(first) * start
 
     def decode(self, x: Tensor) -> Tensor:
         return self.autoencoder.decode(self.normalisation.undo(x))

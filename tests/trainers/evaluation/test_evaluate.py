@@ -282,6 +282,21 @@ def test_a_prior_without_density_leaves_a_note_and_no_likelihood(subject: Affine
     assert "no likelihood: class 3 has a singular covariance" in found.notes
 
 
+def test_a_field_too_stiff_for_the_tolerance_leaves_a_note_and_no_solver_error(
+    subject: Affine, cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ValueError("dopri5 could not hold atol=1e-06")
+
+    monkeypatch.setattr("trainers.evaluation.protocol.follow", refuse)
+    found = run(subject, Options(nfe=(1, 4), count=20, measures=("solver-error", "flow")), cache)
+    assert found.flow is None
+    assert row(found, "euler 4").solver_error is None
+    assert [note for note in found.notes if "exact" in note] == [
+        "no exact end points, so no solver error and no measures of the flow: dopri5 could not hold atol=1e-06"
+    ]
+
+
 def test_samples_that_are_not_finite_are_an_error_that_names_the_row(subject: Affine):
     class Diverged(Affine):
         """NaN everywhere."""
@@ -330,6 +345,10 @@ def test_a_model_that_is_told_nothing_has_neither_guidance_nor_clip_score(cache:
     found = run(blind, Options(nfe=(4,), count=40, measures=("one-nn",)), cache)
     assert found.protocol["labels_law"].startswith("none")
     assert found.protocol["guidance"]["scale"] == 1
+
+
+def test_as_many_samples_as_the_recipe_says_unless_given(subject: Affine):
+    assert run(subject, Options(nfe=(1,), measures=("solver-error",), flow_count=2)).protocol["n"] == 100
 
 
 def test_budgets_unless_given_are_those_that_the_solver_can_use(subject: Affine):

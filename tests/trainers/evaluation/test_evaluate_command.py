@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tyro
 
 from tests.trainers.evaluation.stand_in import affine
 from trainers.commands.evaluate import Evaluate
@@ -48,3 +49,26 @@ def test_a_checkpoints_own_folder_and_other_places_do_as_well(run_folder: Path, 
     assert "euler 2" in told.out
     assert "scores.json" in told.err
     assert "{" not in told.out
+
+
+def test_the_line_that_the_readme_gives_is_understood():
+    line = "runs/x --nfe 1 2 4 8 --n 1000 --solver heun --adaptive --guidance 2 --features pixels --weights model --split val --reference a.npz"
+    line += " --measures frechet one-nn --seed 3 --cache c --out f.json --json"
+    told = tyro.cli(Evaluate, args=line.split(), config=(tyro.conf.OmitArgPrefixes,))
+    assert told == Evaluate(
+        Path("runs/x"),
+        nfe=(1, 2, 4, 8),
+        n=1000,
+        solver="heun",
+        adaptive=True,
+        guidance=2.0,
+        features="pixels",
+        weights="model",
+        split="val",
+        reference=Path("a.npz"),
+        measures=("frechet", "one-nn"),
+        seed=3,
+        cache=Path("c"),
+        out=Path("f.json"),
+        json=True,
+    )

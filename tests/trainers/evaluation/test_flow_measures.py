@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lab.likelihood import bits_per_dimension
+from lab.paths import VariancePreserving
 from tests.trainers.evaluation.stand_in import Affine, affine
 from trainers.evaluation.flow_measures import follow, likelihood, solver_error
 from trainers.sampling import sample, start
@@ -28,10 +29,24 @@ def particles(subject: Affine) -> tuple[Tensor, Tensor]:
 def test_the_adaptive_flow_ends_where_the_closed_form_says(subject: Affine):
     x_0, condition = particles(subject)
     flow = follow(subject, x_0, condition)
-    exact = subject.mean(condition).double() + subject.deviation * x_0.double()
-    assert float((flow.ends - exact).flatten(1).norm(dim=1).max()) < 1e-4
+    assert float((flow.ends - subject.ends(x_0, condition)).flatten(1).norm(dim=1).max()) < 1e-4
     assert flow.error < 1e-3
     assert flow.nfe > 20
+    assert flow.intervals == 64
+
+
+def test_on_a_variance_preserving_path_the_flow_starts_at_sigma_and_ends_before_one(subject: Affine):
+    import dataclasses
+
+    path = VariancePreserving()
+    on_vp = dataclasses.replace(subject, path=path, last_time=path.last_time)
+    x_0, condition = particles(subject)
+    flow = follow(on_vp, x_0, condition)
+    assert float((flow.ends - on_vp.ends(x_0, condition)).flatten(1).norm(dim=1).max()) < 1e-4
+    one = sample(on_vp, COUNT, seed=3, solver="euler", nfe=64, condition=condition)
+    exact = (one.x.double() - on_vp.ends(x_0, condition)).flatten(1).square().sum(1).mean().sqrt()
+    assert abs(solver_error(one.x, flow).rmse - float(exact)) < 1e-3
+    assert math.isfinite(flow.acceleration)
 
 
 def test_straightness_acceleration_and_cost_are_the_closed_forms(subject: Affine):
@@ -95,8 +110,6 @@ def test_likelihood_is_the_gaussians_own(subject: Affine):
 
 
 def test_on_a_path_that_starts_unclean_the_start_share_is_said(subject: Affine, tmp_path: Path):
-    from lab.paths import VariancePreserving
-
     class Still(Affine):
         """On VP, with no velocity at all: the law at the end is that at the start, N(0, sigma(0)^2 I)."""
 
@@ -104,7 +117,7 @@ def test_on_a_path_that_starts_unclean_the_start_share_is_said(subject: Affine, 
             return 0 * x
 
     path = VariancePreserving()
-    still = Still(subject.means, subject.normalisation, path=path, last_time=path.last_time)  # pyright: ignore[reportArgumentType]
+    still = Still(subject.means, subject.normalisation, path=path, last_time=path.last_time)
     found = likelihood(
         still, torch.full((3, 1, 8, 8), 128, dtype=torch.uint8), torch.tensor([1, 2, 3]), generator=torch.Generator().manual_seed(1)
     )
