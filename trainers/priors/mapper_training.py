@@ -19,7 +19,7 @@ from trainers.recipes.schema import PriorOptions
 
 WEIGHTS, PASS, VISIT = 0x5052_0005, 0x5052_0006, 0x5052_1000  # streams of the counter; VISIT + the mapper's number
 CHECKS = 100  # of the held-out loss at most, evenly over the steps
-PATIENCE = 8  # checks without a new best one after which training ends
+PATIENCE, GAIN = 8, 1e-3  # training ends after so many checks that gain less than this share of the loss
 
 
 class Captions(Protocol):
@@ -103,7 +103,7 @@ def train_mapper(
 ) -> tuple[TextMapper, Curve]:
     """Mapper `number` of a prior on the training items `items`, from the constant `start`, watched on held-out ones.
 
-    The loss is lab.priors.mapper_loss. Held-out loss is taken before the first step, which is the variance about the constant, and at most CHECKS times after; the weights
+    The loss is lab.priors.mapper_loss. Held-out loss is taken before the first step, where it is the variance about the constant, and at most CHECKS times after; the weights
     of the least are kept. Deterministic: a function of the recipe's seed, the mapper's number and the data.
     """
     seed, shape = texts.visits.recipe.training.seed, texts.visits.latents.shape
@@ -111,7 +111,8 @@ def train_mapper(
     mapper = TextMapper(embedding.shape[1], options.mapper_width, shape, generator(seed, number, WEIGHTS))
     mapper.start_from(start)
     optimiser = torch.optim.Adam(mapper.parameters(), lr=options.mapper_learning_rate)
-    losses, best, since = [(0, _watched(mapper, held_out))], deepcopy(mapper.state_dict()), 0
+    goal, best, since = _watched(mapper, held_out), deepcopy(mapper.state_dict()), 0
+    losses = [(0, goal)]
     every, size = -(-options.mapper_steps // CHECKS), options.mapper_batch
     with tqdm(total=options.mapper_steps, desc=f"text mapper {number}", unit=" steps", disable=None, leave=False) as bar:
         for step in range(1, options.mapper_steps + 1):
@@ -127,11 +128,11 @@ def train_mapper(
                 raise ValueError(
                     f"the text mapper's held-out loss is {loss} after {step} steps; lower prior.mapper_learning_rate={options.mapper_learning_rate}"
                 )
-            since = since + 1 if loss >= min(losses, key=lambda pair: pair[1])[1] else 0
+            if loss < min(before for _, before in losses):
+                best = deepcopy(mapper.state_dict())
             losses.append((step, loss))
             bar.set_postfix(held_out=f"{loss:.4f}")
-            if since == 0:
-                best = deepcopy(mapper.state_dict())
+            goal, since = (loss, 0) if loss < (1 - GAIN) * goal else (goal, since + 1)
             if since == PATIENCE:
                 break
     mapper.load_state_dict(best)
