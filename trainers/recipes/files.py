@@ -58,4 +58,4 @@ def read_recipe(path: Path) -> Recipe:
 def write_recipe(recipe: Recipe, path: Path) -> None:
     """Writes the file, whole or not at all."""
     text = to_toml(recipe)
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8") and None)
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
