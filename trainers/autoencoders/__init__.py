@@ -33,6 +33,6 @@ def _folder(options: AutoencoderOptions) -> Path:
 def _path(options: AutoencoderOptions) -> str:
     if not options.path:
         raise ValueError(
-            f"autoencoder.kind={options.kind} needs autoencoder.path: a folder, an LDM file in safetensors, or a name on the hub"
+            f"autoencoder.kind={options.kind} needs autoencoder.path (--autoencoder of cache): a folder, an LDM file in safetensors, or a name on the hub"
         )
     return options.path

@@ -137,7 +137,7 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path, monkeypatch):
         load("kl", "nobody/nothing")
     with pytest.raises(ValueError, match=r"cannot be a name on the hub"):
         load("kl", "/no/such/folder/at/all")
-    with pytest.raises(ValueError, match=r"autoencoder.kind=vq needs autoencoder.path"):
+    with pytest.raises(ValueError, match=r"autoencoder.kind=vq needs autoencoder.path .--autoencoder of cache.: a folder"):
         load_autoencoder(AutoencoderOptions("vq"))
 
 
