@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from trainers.ema import Average
-from trainers.files import read_json, remove, sha256_of, write_atomically
+from trainers.files import read_json, remove, sha256_of, write_atomically, write_json
 from trainers.networks import Network
 from trainers.recipes.files import from_toml, to_toml
 from trainers.recipes.schema import Recipe
@@ -41,6 +41,8 @@ class Checkpoint:
         facts = read_json(self.folder / STATE)
         if not isinstance(facts, dict) or facts.get("version") != VERSION:
             raise ValueError(f"{self.folder / STATE} is not that of a checkpoint of version {VERSION}")
+        if facts.get("checksum") != _checksum(facts):
+            raise ValueError(f"{self.folder / STATE} is damaged: its checksum is not that of its contents")
         return facts
 
     @property
@@ -102,6 +104,9 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
         # A fused step goes through weights and moments in the order of their memory, which must be the same (channels_last).
         laid_out = torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value) if value.shape == weight.shape else value
         state.setdefault(place[name], {})[kind] = laid_out
+    lacking = [name for name, i in place.items() if len(state.get(i, {})) != 3]
+    if tensors and lacking:
+        raise ValueError(f"optimizer.safetensors lacks the state of {lacking[0]!r}")
     whole = optimiser.state_dict()
     whole["state"] = state
     optimiser.load_state_dict(whole)
@@ -139,8 +144,9 @@ def save(
             "recipe": to_toml(recipe),
             "conventions": CONVENTIONS | {"target": recipe.loss.target},
             "files": files,
+            **facts,
         }
-        (partial / STATE).write_text(_json(state | dict(facts)), encoding="utf-8")
+        write_state(partial / STATE, state)
 
     if folder.exists():  # of a run that was resumed from an earlier one, this one being damaged
         remove(folder)
@@ -148,10 +154,17 @@ def save(
     return Checkpoint(folder)
 
 
-def _json(value: Any) -> str:
+def write_state(path: Path, facts: Mapping[str, Any]) -> None:
+    """state.json with the checksum of its own contents."""
+    write_json(path, dict(facts) | {"checksum": _checksum(facts)})
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    import hashlib
     import json
 
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    told = json.dumps({name: value for name, value in facts.items() if name != "checksum"}, sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def average_names(recipe: Recipe) -> list[str]:

@@ -197,8 +197,8 @@ class Loop:
         import hashlib
 
         numbers = batch.index.numpy().tobytes() + batch.samples.numpy().tobytes() + batch.t.numpy().tobytes()
-        if self.recipe.training.log_samples and self.accelerator.is_main_process:
-            with self.run.sample_log.open("a", encoding="utf-8") as file:
+        if self.recipe.training.log_samples:
+            with self.run.sample_log(self.accelerator.process_index).open("a", encoding="utf-8") as file:
                 file.write(f"{step + 1} {' '.join(map(str, batch.index.tolist()))}\n")
         return hashlib.sha256(before.encode() + numbers).hexdigest()[:16]
 

@@ -36,7 +36,10 @@ class Run:
         self.folder = folder
         self.recipe_file, self.metrics, self.log = folder / "recipe.toml", folder / "metrics.jsonl", folder / "log.txt"
         self.samples, self.checkpoints, self.process = folder / "samples", folder / "checkpoints", folder / "process.json"
-        self.sample_log = folder / "samples.log"
+
+    def sample_log(self, process: int = 0) -> Path:
+        """Where a process writes the numbers of the data that it saw: samples.log, and samples-1.log of a second one."""
+        return self.folder / (f"samples-{process}.log" if process else "samples.log")
 
     @property
     def exists(self) -> bool:
@@ -80,9 +83,10 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Takes away what the metrics and the sample log say of steps after `step`, which will be made again."""
-        for path, of in ((self.metrics, lambda line: json.loads(line)["step"]), (self.sample_log, lambda line: int(line.split(b" ")[0]))):
+        for path in (self.metrics, *self.folder.glob("samples*.log")):
             if not path.exists():
                 continue
+            of = (lambda line: json.loads(line)["step"]) if path == self.metrics else (lambda line: int(line.split(b" ")[0]))
             end = 0
             with path.open("rb+") as file:
                 for line in file:

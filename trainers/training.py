@@ -64,7 +64,6 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
     Raises ValueError for recipes, data and folders that do not fit; Diverged; OSError where the disk is full.
     """
     from accelerate import Accelerator
-    from accelerate.utils import DistributedDataParallelKwargs
 
     check(recipe)
     run, cache = Run(folder), cache or default_folder(recipe, runs)
@@ -74,7 +73,7 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
     if threads is not None:
         torch.set_num_threads(threads)
     mixed = {"fp32": "no"}.get(recipe.training.precision, recipe.training.precision)
-    accelerator = Accelerator(mixed_precision=mixed, kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)])
+    accelerator = Accelerator(mixed_precision=mixed)
     main = accelerator.is_main_process
     tell = say if main else _silent
     if not main:

@@ -17,7 +17,13 @@ SETTINGS = (
     "--checkpoint-every=7",
     *(
         part
-        for setting in ("training.log_samples=true", "training.log_every=5", "training.preview_every=25", "network.dropout=0.1", "training.keep=2")
+        for setting in (
+            "training.log_samples=true",
+            "training.log_every=5",
+            "training.preview_every=25",
+            "network.dropout=0.1",
+            "training.keep=2",
+        )
         for part in ("--set", setting)
     ),
 )
@@ -38,7 +44,12 @@ def killed_twice(recipe: str, folder: Path, extra: tuple[str, ...], seed: int) -
 
 def check_equal(folder: Path) -> None:
     straight, killed = (folder / name / "checkpoints" / f"step-{STEPS:08d}" for name in ("straight", "killed"))
-    for file in ("model/diffusion_pytorch_model.safetensors", "ema/diffusion_pytorch_model.safetensors", "optimizer.safetensors", "state.safetensors"):
+    for file in (
+        "model/diffusion_pytorch_model.safetensors",
+        "ema/diffusion_pytorch_model.safetensors",
+        "optimizer.safetensors",
+        "state.safetensors",
+    ):
         one, other = load_file(straight / file), load_file(killed / file)
         assert one.keys() == other.keys()
         for name, value in one.items():

@@ -41,7 +41,9 @@ def same(one: Progress, other: Progress) -> bool:
 
 @pytest.mark.parametrize("method", ["condot", "class-batchot", "loom", "cpd"])
 def test_accumulated_micro_batches_are_one_batch(method: str, tmp_path):
-    recipe = shrunk(by_name(f"emoji-{method}"), **{"training.precision": "fp32", "training.steps": 4, "optimiser.eps": 1e-3})  # Adam would blow rounding up where a gradient is nearly zero
+    recipe = shrunk(
+        by_name(f"emoji-{method}"), **{"training.precision": "fp32", "training.steps": 4, "optimiser.eps": 1e-3}
+    )  # Adam would blow rounding up where a gradient is nearly zero
     whole = trained(recipe, tmp_path / "a")
     parts = trained(apply(recipe, {"training.accumulation": 4}), tmp_path / "b")
     for a, b in zip(weights(whole.network), weights(parts.network), strict=True):
@@ -118,7 +120,10 @@ def kill_at(loop: Loop, step: int) -> None:
 
 @pytest.mark.parametrize("method", ["condot", "loom", "cpd-mixture", "reflow"])
 def test_a_run_that_was_asked_to_stop_goes_on_bit_equal(method: str, tmp_path):
-    recipe = shrunk(by_name(f"emoji-{method}"), **{"training.precision": "fp32", "training.steps": 15, "training.log_every": 4, "training.log_samples": True})
+    recipe = shrunk(
+        by_name(f"emoji-{method}"),
+        **{"training.precision": "fp32", "training.steps": 15, "training.log_every": 4, "training.log_samples": True},
+    )
     recipe = replace(recipe, coupling=replace(recipe.coupling, pairs="pairs")) if recipe.coupling.kind == "pairs" else recipe
     straight = trained(recipe, tmp_path / "a")
     loop, progress = loop_for(recipe, tmp_path / "b")
@@ -188,7 +193,9 @@ def test_previews_change_nothing_of_the_training(tmp_path):
     def preview(network, step):
         average = progress.averages[0]
         seen.append((step, [p.detach().clone() for p in network.parameters()]))
-        assert all(not torch.equal(p, s) for p, s in zip(network.parameters(), average.shadow, strict=True))  # swapped: the shadow holds the raw weights
+        assert all(
+            not torch.equal(p, s) for p, s in zip(network.parameters(), average.shadow, strict=True)
+        )  # swapped: the shadow holds the raw weights
         torch.rand(5)
         network.eval()
 
