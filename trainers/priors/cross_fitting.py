@@ -22,11 +22,12 @@ def fold_of(seed: int, index: Int[Tensor, " b"], folds: int) -> Int[Tensor, " b"
 
 
 class FoldMappers(nn.Module):
-    """One mapper for each fold. For sampling, the mean of what they say, which for a new text is closer than each; with one fold, that of all items."""
+    """One mapper for each fold, trained already. For sampling, the mean of what they say, which for a new text is closer than each; with one fold, that of all items."""
 
     def __init__(self, mappers: list[TextMapper], seed: int) -> None:
         super().__init__()
         self.mappers, self.seed = nn.ModuleList(mappers), seed
+        self.eval()
 
     def forward(self, embeddings: Float[Tensor, "b e"]) -> Float[Tensor, "b *shape"]:
         return torch.stack([mapper(embeddings) for mapper in self.mappers]).mean(0)

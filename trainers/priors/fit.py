@@ -57,6 +57,7 @@ def _general(recipe: Recipe, cache: Latents) -> dict[str, Any]:
         "kind": recipe.prior.kind,
         "items": len(cache),
         "shape": list(cache.shape),
+        "classes": list(cache.classes),
         "flips": Visits(cache, recipe).flips,
         "mean": recipe.prior.mean,
         "scale": recipe.prior.scale,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lab.checks import check_name
 from lab.conversions import GaussianSource
-from lab.priors import Prior, TextGaussian, prior_from_state
+from lab.priors import ClassGaussian, Gaussian, Prior, TextGaussian, prior_from_state
 from trainers.files import write_atomically
 from trainers.priors.clusters import ClusterMixture
 from trainers.priors.cross_fitting import FoldMappers
@@ -20,6 +20,13 @@ from trainers.recipes.schema import PRIORS
 
 VERSION = 1  # of the states
 ABOUT, PRIOR = "about", "prior."  # in a state: a JSON document as bytes, and the names of the prior's own tensors
+OWN = {  # the kind of the lab's prior that one of a recipe's is
+    "standard": Gaussian.kind,
+    "scale-matched": Gaussian.kind,
+    "pooled-gaussian": ClassGaussian.kind,
+    "class-gaussian": ClassGaussian.kind,
+    "text-gaussian": TextGaussian.kind,
+}
 BLIND = ("standard", "scale-matched", "pooled-gaussian")
 
 
@@ -111,13 +118,19 @@ class FittedPrior:
         check_name("kind of the prior's state", kind, PRIORS)
         if not isinstance(report, dict):
             raise ValueError("the prior's state is damaged: its report is missing")
-        own = {name.removeprefix(PRIOR): value for name, value in state.items() if name.startswith(PRIOR)}
+        # Copies, since products round differently where numbers lie elsewhere than torch itself puts them, as in a mapped file.
+        own = {name.removeprefix(PRIOR): value.clone() for name, value in state.items() if name.startswith(PRIOR)}
         try:
             if kind == "class-mixture":
                 return cls(kind, ClusterMixture.from_state(own), report)
-            return cls(kind, prior_from_state(own, mapper=FoldMappers.of(architecture) if architecture else None), report)
+            prior = prior_from_state(own, mapper=FoldMappers.of(architecture) if architecture else None)
         except (RuntimeError, TypeError, IndexError, KeyError) as error:
             raise ValueError(f"the prior's state is damaged: {str(error).splitlines()[0]}") from error
+        if prior.kind != OWN[kind]:
+            raise ValueError(
+                f"the prior's state is damaged: its numbers are those of a {prior.kind!r} prior, its description is of {kind!r}"
+            )
+        return cls(kind, prior, report)
 
     def save(self, path: Path) -> None:
         """Writes the state as safetensors, the report in its metadata too; the same fit gives the same bytes."""
