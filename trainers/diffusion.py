@@ -1,8 +1,8 @@
 """DDPM's own samplers, through diffusers' schedulers: ancestral steps, DDIM and DPM-Solver++(2M), for networks trained on the noise at a thousand steps.
 
 Step n = 0 ... 999 is t = 1 - (n + 1) / 1000 of the variance-preserving path: n = 999 is the prior, and the schedulers are given betas with which their cumulative product is
-alpha(t_n)^2 exactly. The last step a network sees, n = 0, has sigma = .0105; all three end with the data that it predicts there, so nothing of that noise is left in a sample.
-One evaluation a step.
+alpha(t_n)^2 exactly. The last step a network may see, n = 0, has sigma = .0105; all three end with the data that it predicts at their last step, so nothing of that noise is
+left in a sample. One evaluation a step.
 """
 
 from functools import cache
@@ -41,17 +41,16 @@ def _settings() -> dict[str, Any]:
 def _scheduler(solver: str) -> Any:
     # Trailing steps begin at n = 999, where the prior is, however few there are; leading ones begin below it, at a noise that x_0 does not have.
     if solver == "ddpm":
-        from diffusers import DDPMScheduler
+        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
         return DDPMScheduler(**_settings(), clip_sample=False, timestep_spacing="trailing")
-    if solver == "ddim-scheduler":
-        from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
-        return DDIMScheduler(**_settings(), clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing")
-    from diffusers import DPMSolverMultistepScheduler
-
+    # DDIM is DPM-Solver++ of first order (Lu et al. 2022). diffusers' DDIMScheduler does the same where the number of steps divides 1000; where it does not, it steps to other
+    # noise levels than those it calls the network at next.
+    order = 1 if solver == "ddim-scheduler" else 2
     return DPMSolverMultistepScheduler(
-        **_settings(), algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero"
+        **_settings(), algorithm_type="dpmsolver++", solver_order=order, timestep_spacing="trailing", final_sigmas_type="zero"
     )
 
 

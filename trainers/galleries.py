@@ -12,7 +12,7 @@ from lab.solvers import ADAPTIVE
 from trainers.commands.sample import Sample
 from trainers.files import write_atomically, write_json
 from trainers.grids import grid, save_png, to_image
-from trainers.sampling import Samples, labels, sample
+from trainers.sampling import Samples, labels, sample, start
 from trainers.trained import Trained, load_trained
 
 
@@ -37,9 +37,20 @@ def conditions(trained: Trained, texts: Sequence[str], count: int, seed: int) ->
         raise ValueError("this model is told a text: give prompts with --condition")
     from trainers.text import load_encoder
 
-    states = load_encoder(trained.recipe.text).encode(list(texts))
+    encoder = load_encoder(trained.recipe.text)
+    states = encoder.encode(list(texts))
+    _check_encoder(trained, encoder.encode([""])[0])
     turn = torch.arange(count) % len(texts)
     return states[turn], [texts[int(i)] for i in turn]
+
+
+def _check_encoder(trained: Trained, empty: Tensor) -> None:
+    """ValueError unless the empty text has the states that it had in training, up to the half precision of its cache."""
+    known = trained.null_text
+    if known is None or known.shape != empty.shape or not torch.allclose(empty.cpu(), known, rtol=1e-2, atol=1e-2):
+        raise ValueError(
+            f'{trained.recipe.text.path} is not the text encoder that {trained.checkpoint.folder} was trained with: the states of "" differ'
+        )
 
 
 def _class(classes: Sequence[str], text: str) -> int:
@@ -55,26 +66,34 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     """Samples as wanted, in wanted.out; returns what samples.json says. Raises ValueError for what the checkpoint cannot do."""
     from tqdm import tqdm
 
-    if wanted.n < 1:
-        raise ValueError(f"--n {wanted.n} must be at least 1")
-    trained = load_trained(wanted.folder, wanted.weights)
+    for name, value in (("n", wanted.n), ("rows", wanted.rows)):
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} {value} must be at least 1")
+    if wanted.prior and wanted.trajectories:
+        raise ValueError("--trajectories needs steps, and --prior takes none; leave one of them out")
+    trained = load_trained(wanted.folder, wanted.weights, wanted.device)
     condition, names = conditions(trained, wanted.condition, wanted.n, wanted.seed)
     guidance = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if condition is not None else 1.0)
     wanted.out.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=wanted.n, unit="sample", disable=None) as bar:
-        made = sample(
-            trained,
-            wanted.n,
-            seed=wanted.seed,
-            solver=wanted.solver,
-            nfe=None if wanted.solver in ADAPTIVE else wanted.nfe,
-            grid=wanted.grid,
-            guidance=guidance,
-            condition=condition,
-            atol=wanted.atol,
-            rtol=wanted.rtol,
-            states=wanted.trajectories,
-            progress=bar.update,
+    with tqdm(total=wanted.n, unit="sample", disable=wanted.prior or None) as bar:
+        made = (
+            _prior_alone(trained, wanted, condition)
+            if wanted.prior
+            else sample(
+                trained,
+                wanted.n,
+                seed=wanted.seed,
+                solver=wanted.solver,
+                nfe=None if wanted.solver in ADAPTIVE else wanted.nfe,
+                grid=wanted.grid,
+                guidance=guidance,
+                condition=condition,
+                atol=wanted.atol,
+                rtol=wanted.rtol,
+                states=wanted.trajectories,
+                device=trained.device,
+                progress=bar.update,
+            )
         )
     about = {
         "checkpoint": str(trained.checkpoint.folder),
@@ -85,11 +104,11 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
         "seed": wanted.seed,
         "solver": "none: the prior alone" if wanted.prior else wanted.solver,
         "grid": wanted.grid,
-        "nfe": 0 if wanted.prior else made.nfe,
+        "nfe": made.nfe,
         "guidance": guidance,
         "conditions": names,
     }
-    pixels = trained.decode(made.x_0 if wanted.prior else made.x)
+    pixels = trained.decode(made.x)
     texts = {name: str(value) for name, value in about.items() if name != "conditions"}
     save_png(grid(pixels, wanted.rows), wanted.out / "grid.png", texts)
     for i, picture in enumerate(pixels):
@@ -99,6 +118,12 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     write_json(wanted.out / "samples.json", about)
     say(f"{wanted.n} samples of step {trained.step} in {wanted.out}, {about['nfe']:g} evaluations each")
     return about
+
+
+def _prior_alone(trained: Trained, wanted: Sample, condition: Tensor | None) -> Samples:
+    """x_0 of the same seed and conditions, not a step taken."""
+    x_0 = start(trained, torch.arange(wanted.n), condition, wanted.seed)
+    return Samples(x_0, x_0, condition, 0.0)
 
 
 def _film(trained: Trained, made: Samples, out: Path, about: dict[str, str]) -> None:

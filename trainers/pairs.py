@@ -1,6 +1,6 @@
 """Pairs for reflow: what a trained model makes of numbered noises, in shards that are written one by one, so that the same command goes on after a kill.
 
-manifest.json             the teacher, how it was solved, how many, and the shards with their hashes
+manifest.json             the teacher, how it was solved, how many are wanted and there, and the shards with their hashes
 teacher.safetensors       the teacher's prior, normalisation, classes' shares and empty text: what training on the pairs needs of it
 pairs-00000.safetensors   x_1 (k, c, h, w) float16 latents, condition (k,) classes or caption numbers; x_0 is a function of (seed, pair number)
 """
@@ -15,15 +15,16 @@ from torch import Tensor
 from lab.couplings import Prior
 from lab.solvers import ADAPTIVE
 from lab.stored_pairs import SeededNoise, StoredPairs
+from trainers.autoencoders import autoencoder_hash
 from trainers.checkpoints import part_of, read_tensors
 from trainers.commands.pairs import Pairs
-from trainers.files import read_json, sha256_of, write_atomically, write_json
+from trainers.files import beside, read_json, sha256_of, write_atomically, write_json
 from trainers.latents import Normalisation, open_cache
 from trainers.order import CAPTION
 from trainers.priors import FittedPrior
 from trainers.recipes.schema import Recipe
 from trainers.recipes.settings import flatten
-from trainers.sampling import NOISE, labels, sample
+from trainers.sampling import NOISE, labels, placed, sample
 from trainers.sources import PairsSource, Source
 from trainers.trained import Trained, load_trained
 
@@ -34,29 +35,49 @@ HELD_OUT = 20  # every so manieth pair is held out
 
 
 def make_pairs(wanted: Pairs, say: Callable[[str], None]) -> dict[str, Any]:
-    """Makes the pairs that are missing; returns the manifest. Raises ValueError where the folder holds pairs that were made otherwise."""
+    """Makes the pairs that are missing or damaged; returns the manifest. Fewer than are there already take none away.
+
+    Raises ValueError where the folder holds pairs that were made otherwise.
+    """
     from tqdm import tqdm
 
-    trained = load_trained(wanted.folder, wanted.weights)
+    if wanted.n < 1:
+        raise ValueError(f"--n {wanted.n} must be at least 1")
+    trained = load_trained(wanted.folder, wanted.weights, wanted.device)
     if trained.prior.needs_uniforms:
         raise ValueError(
             f"{wanted.folder} has a mixture for its prior, whose noises do not follow from their numbers alone; reflow needs one Gaussian for each condition"
         )
     captions = _captions(trained)
     manifest = _begin(wanted, trained, captions is not None)
-    starts = range(0, wanted.n, SHARD)
+    shards = manifest["shards"]
     with tqdm(total=wanted.n, unit="pair", disable=None) as bar:
-        for number, first in enumerate(starts):
+        for number, first in enumerate(range(0, wanted.n, SHARD)):
             count = min(SHARD, wanted.n - first)
-            if number >= len(manifest["shards"]) or manifest["shards"][number]["count"] != count:
-                del manifest["shards"][number:]
-                manifest["shards"].append(_shard(wanted, trained, captions, number, first, count, bar.update))
-                manifest["n"] = first + count
-                write_json(wanted.out / MANIFEST, manifest)
-            else:
-                bar.update(count)
-    say(f"{wanted.n} pairs of step {trained.step} in {wanted.out}, {manifest['nfe']:g} evaluations each")
+            if number < len(shards):
+                count = max(count, shards[number]["count"])
+                if shards[number]["count"] == count and _sound(wanted.out, shards[number]):
+                    bar.update(count)
+                    continue
+            shards[number : number + 1] = [_shard(wanted, trained, captions, number, first, count, bar.update)]
+            _note(wanted, manifest)
+    _note(wanted, manifest)
+    say(f"{manifest['n']} pairs of step {trained.step} in {wanted.out}, {manifest['nfe']:g} evaluations each")
     return manifest
+
+
+def _note(wanted: Pairs, manifest: dict[str, Any]) -> None:
+    """Writes the manifest, with its sums over the shards brought up to date."""
+    shards = manifest["shards"]
+    manifest["n"] = sum(shard["count"] for shard in shards)
+    manifest["nfe"] = sum(shard["count"] * shard["nfe"] for shard in shards) / max(1, manifest["n"])
+    manifest["wanted"] = max(wanted.n, manifest["n"])
+    write_json(wanted.out / MANIFEST, manifest)
+
+
+def _sound(folder: Path, shard: dict[str, Any]) -> bool:
+    path = folder / shard["file"]
+    return path.is_file() and sha256_of(path) == shard["sha256"]
 
 
 def _captions(trained: Trained) -> Any:
@@ -67,16 +88,16 @@ def _captions(trained: Trained) -> Any:
 
 
 def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
-    """The manifest, new or of the pairs that are there already. The teacher is written first."""
+    """The manifest, new or of the pairs that are there already; a new one is written once the teacher is."""
     made = {
         "version": VERSION,
-        "teacher": str(trained.checkpoint.folder),
-        "teacher_weights": trained.weights_hash,
         "teacher_step": trained.step,
+        "teacher_weights": trained.weights_hash,
         "solver": wanted.solver,
         "requested_nfe": None if wanted.solver in ADAPTIVE else wanted.nfe,
         "atol": wanted.atol if wanted.solver in ADAPTIVE else None,
         "rtol": wanted.rtol if wanted.solver in ADAPTIVE else None,
+        "batch": wanted.batch if wanted.solver in ADAPTIVE else None,  # whose error an adaptive solver's steps follow
         "guidance": wanted.guidance,
         "seed": wanted.seed,
         "shape": list(trained.shape),
@@ -86,7 +107,7 @@ def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
     }
     path = wanted.out / MANIFEST
     if path.exists():
-        found = read_json(path)
+        found = _manifest(wanted.out)
         for name, value in made.items():
             if found.get(name) != value:
                 raise ValueError(
@@ -94,7 +115,7 @@ def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
                 )
         return found
     wanted.out.mkdir(parents=True, exist_ok=True)
-    if any(wanted.out.iterdir()):
+    if any(p.name not in (TEACHER, beside(path).name, beside(wanted.out / TEACHER).name) for p in wanted.out.iterdir()):
         raise ValueError(f"{wanted.out} is not empty and holds no pairs; name another --out")
     from safetensors.torch import save_file
 
@@ -104,11 +125,21 @@ def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
         if value is not None:
             tensors[name] = value
     write_atomically(wanted.out / TEACHER, lambda partial: save_file(tensors, partial))
-    return made | {"recipe": flatten(trained.recipe), "n": 0, "nfe": 0.0, "shards": []}
+    manifest = made | {"teacher": str(trained.checkpoint.folder), "recipe": flatten(trained.recipe), "shards": []}
+    _note(wanted, manifest)
+    return manifest
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Raises ValueError where it is missing, damaged or of another version."""
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+        raise ValueError(f"{folder / MANIFEST} is not that of pairs of version {VERSION}; name another folder")
+    return manifest
 
 
 def _shard(
-    wanted: Pairs, trained: Trained, captions: Any, number: int, first: int, count: int, progress: Callable[[int], None]
+    wanted: Pairs, trained: Trained, captions: Any, number: int, first: int, count: int, progress: Callable[[int], object]
 ) -> dict[str, Any]:
     from safetensors.torch import save_file
 
@@ -136,6 +167,7 @@ def _shard(
         first=first,
         atol=wanted.atol,
         rtol=wanted.rtol,
+        device=trained.device,
         progress=progress,
     )
     tensors = {"x_1": made.x.half()}
@@ -151,22 +183,25 @@ def _shard(
 def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior, Callable[[int], str]]:
     """The pairs of a recipe's coupling.pairs for training, and every twentieth of them held out; the teacher's prior.
 
-    Raises ValueError where the folder holds no pairs, is damaged, or was made by a model of other latents or conditions.
+    Raises ValueError where the folder holds no pairs or not all that were wanted, is damaged, or was made by a model of other latents or conditions.
     """
     assert recipe.coupling.pairs is not None
     folder = Path(recipe.coupling.pairs)
-    manifest = read_json(folder / MANIFEST)
-    if manifest.get("version") != VERSION or not manifest["shards"]:
-        raise ValueError(f"{folder} holds no pairs of version {VERSION}; `python -m trainers pairs RUN --out {folder}` makes them")
+    if not (folder / MANIFEST).is_file():
+        raise ValueError(f"{folder} holds no pairs; `python -m trainers pairs RUN --out {folder}` makes them")
+    manifest = _manifest(folder)
+    if manifest["n"] < manifest["wanted"]:
+        raise ValueError(
+            f"{folder} holds {manifest['n']} of {manifest['wanted']} pairs; run the same `pairs` command to its end, or with a smaller --n"
+        )
     _check_fits(recipe, folder, manifest)
     teacher = read_tensors(folder / TEACHER)
     prior = FittedPrior.from_state(part_of(teacher, "prior"))
     shards = []
     for shard in manifest["shards"]:
-        path = folder / shard["file"]
-        if not path.is_file() or sha256_of(path) != shard["sha256"]:
-            raise ValueError(f"{path} is missing or damaged; take it and {MANIFEST} away and make the pairs again")
-        shards.append(read_tensors(path))
+        if not _sound(folder, shard):
+            raise ValueError(f"{folder / shard['file']} is missing or damaged; the same `pairs` command makes it again")
+        shards.append(read_tensors(folder / shard["file"]))
     x_1 = torch.cat([s["x_1"] for s in shards])
     condition = torch.cat([s["condition"] for s in shards]) if "condition" in shards[0] else None
     captions = open_cache(cache, "train", recipe).captions if manifest["texts"] else None
@@ -193,8 +228,8 @@ def _prior(fitted: FittedPrior, captions: Any) -> Prior | None:
     if fitted.kind == "standard":
         return None
     if captions is None:
-        return fitted.from_normals
-    return lambda z, numbers: fitted.from_normals(z, captions.states(numbers))
+        return lambda z, condition: placed(fitted, z, condition)
+    return lambda z, numbers: placed(fitted, z, captions.states(numbers))
 
 
 def _check_fits(recipe: Recipe, folder: Path, manifest: dict[str, Any]) -> None:
@@ -214,3 +249,8 @@ def _check_fits(recipe: Recipe, folder: Path, manifest: dict[str, Any]) -> None:
             raise ValueError(
                 f"{folder} holds pairs of another model ({name} was {teacher[name]}, the recipe says {own[name]}); --set {name}={teacher[name]}"
             )
+    if manifest["autoencoder_hash"] and autoencoder_hash(recipe.autoencoder) != manifest["autoencoder_hash"]:
+        raise ValueError(
+            f"{folder} holds pairs in the latents of another autoencoder ({teacher['autoencoder.kind']}, {teacher['autoencoder.path'] or 'the one that ships'}); "
+            "--set autoencoder.kind and autoencoder.path as they were"
+        )

@@ -34,6 +34,11 @@ DEVICES = {
 }
 USE = 0.25  # of the peak: published U-Nets reach .24 to .28; .40 is optimistic, and 8 x 8 latents shrink to 1 x 1 inside
 LATENT = {"none": (1, None), "taef2": (8, 32), "tiny": (8, 4), "kl": (8, 4), "vq": (8, 4)}  # downsampling factor and channels
+CLASSES = {
+    "emoji": 9,
+    "digits": 10,
+    "cifar10": 10,
+}  # of a data set that has others than ImageNet's thousand; a folder's are counted when it is read
 TEXT_WIDTH = {"clip": 512, "sentence": 384}  # of CLIP ViT-B/32 and MiniLM, where no other encoder is at hand
 
 
@@ -96,13 +101,19 @@ class Plan:
         return asdict(self)
 
 
-def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: float = USE, classes: int = 1000) -> Plan:
+def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: float = USE, classes: int | None = None) -> Plan:
     """Counts what a recipe costs. device: a name of DEVICES, or None for this machine, whose speed is measured with the real network where it fits in memory.
 
-    Raises ValueError for an unknown device, and for a precision that it does not have.
+    Raises ValueError for an unknown device, a precision that it does not have, several processes on this machine, and a share of the peak outside (0, 1].
     """
     from lab.checks import check_name
 
+    if processes < 1 or not 0 < use <= 1:
+        raise ValueError(f"--processes {processes} must be at least 1, and --use {use} a share of the peak in (0, 1]")
+    if device is None and processes > 1:
+        raise ValueError(f"--processes {processes} needs a --device: {', '.join(DEVICES)}; this machine is timed with one")
+    if classes is None:
+        classes = CLASSES.get(recipe.data.reader, 1000)
     shape, width = latent_shape(recipe), TEXT_WIDTH.get(recipe.text.encoder, 0)
     network = meta_network(recipe, shape, classes, width)
     count = sum(p.numel() for p in network.parameters())
@@ -130,9 +141,7 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
 
 
 def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: int, memory: int) -> float | None:
-    """Images a second of whole steps here, by the best of three after one to warm up; None where weights would not fit."""
-    import time
-
+    """Images a second of whole steps here, by the best of three after one to warm up, on as many threads as training takes; None where weights would not fit."""
     if not torch.cuda.is_available() and memory > 0.8 * _free_memory():
         return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -145,6 +154,20 @@ def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: 
         condition = torch.zeros(micro, dtype=torch.int64, device=device)
     elif recipe.data.condition == "text":
         condition = torch.randn(micro, 1 + recipe.text.max_tokens, width, device=device)
+    before = torch.get_num_threads()
+    torch.set_num_threads(recipe.training.threads or (1 if recipe.network.kind == "mlp" else before))
+    try:
+        return micro / _seconds_of_a_step(network, optimiser, recipe, x, t, condition)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _seconds_of_a_step(
+    network: Network, optimiser: torch.optim.Optimizer, recipe: Recipe, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor | None
+) -> float:
+    import time
+
+    device = x.device
     kind = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[recipe.training.precision]
     best = float("inf")
     for _ in range(4):
@@ -157,7 +180,7 @@ def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: 
         if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
-    return micro / best
+    return best
 
 
 def _free_memory() -> int:

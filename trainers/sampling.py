@@ -1,6 +1,7 @@
 """Samples of a trained field: x_0 from the prior by counter, the condition given or drawn from the data's own law, any solver, evaluations counted.
 
-Sample i of a seed is the same whatever the batch and however many are asked for: its normal numbers, class and caption are functions of (seed, i).
+Sample i of a seed is the same whatever the batch and however many are asked for: its normal numbers, class and caption are functions of (seed, i). The end of an adaptive
+solver is that to its tolerances only, since its steps follow the error of the whole batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -77,7 +78,12 @@ def start(sampled: Sampled, samples: Int[Tensor, " n"], condition: Tensor | None
     """The prior's x_0 for these sample numbers: the zeroth step."""
     z = normals(seed, samples, int(torch.Size(sampled.shape).numel()), NOISE, torch.float32).reshape(-1, *sampled.shape)
     chosen = uniforms(seed, samples, 1, COMPONENT)[:, 0] if sampled.prior.needs_uniforms else None
-    return sampled.prior.from_normals(z, condition, uniforms=chosen)
+    return placed(sampled.prior, z, condition, chosen)
+
+
+def placed(prior: Law, z: Float[Tensor, "b *shape"], condition: Tensor | None, uniforms: Tensor | None = None) -> Float[Tensor, "b *shape"]:
+    """x_0 from float32 normal numbers, by way of float64: a product of matrices in float32 would round by how many rows of a class the batch holds."""
+    return prior.from_normals(z.double(), condition, uniforms=uniforms).float()
 
 
 def sample(
@@ -96,7 +102,7 @@ def sample(
     rtol: float = 1e-5,
     states: bool = False,
     device: torch.device | str = "cpu",
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Samples:
     """Samples first to first + count - 1 of a seed. condition: one for each of them; None: classes drawn from their shares, nothing for a model without conditions.
 
@@ -106,8 +112,8 @@ def sample(
     Raises ValueError for an unknown solver, a budget that it cannot use exactly, guidance without conditions, and a text model without a condition.
     """
     check_name("solver", solver, SOLVERS)
-    if count < 1:
-        raise ValueError(f"n={count} must be at least 1")
+    if count < 1 or batch < 1:
+        raise ValueError(f"n={count} and batch={batch} must be at least 1")
     numbers = torch.arange(first, first + count)
     if condition is None and sampled.label_law is not None:
         condition = labels(sampled.label_law, numbers, seed)
@@ -152,6 +158,10 @@ def _part(
         if sampled.noise is None:
             raise ValueError(
                 f"solver={solver!r} is for models trained as DDPM (loss.times=ddpm-1000); take heun or another solver of the velocity"
+            )
+        if grid != "uniform":
+            raise ValueError(
+                f"grid={grid!r} is for solvers of the velocity; {solver} goes through its own thousand steps: leave it uniform"
             )
         noise = _guided(sampled.noise, guidance, sampled.null)
         run = denoise(noise, x_0.to(device), solver=solver, nfe=nfe, condition=told, seed=seed, samples=numbers)

@@ -122,8 +122,9 @@ def find_checkpoint(path: Path) -> Checkpoint:
 def load_trained(path: Path, weights: str = "ema", device: torch.device | str = "cpu") -> Trained:
     """A run's newest sound checkpoint, or the one whose folder is given. weights: ema (averaged), ema-DECAY or model (raw).
 
-    Raises ValueError where there is none, where it is damaged or from elsewhere, and for weights that it does not have.
+    Raises ValueError where there is none, where it is damaged or from elsewhere, for weights that it does not have, and for a device that is not here.
     """
+    device = _device(device)
     checkpoint = find_checkpoint(path)
     recipe = checkpoint.recipe
     known = [*average_names(recipe), "model"]
@@ -140,8 +141,18 @@ def load_trained(path: Path, weights: str = "ema", device: torch.device | str = 
         Normalisation.from_state(part_of(tensors, "normalisation")),
         tensors.get("label_law"),
         tensors.get("null_text"),
-        torch.device(device),
+        device,
     )
+
+
+def _device(name: torch.device | str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device={name!r} is unknown; cpu, cuda and cuda:1 are names of devices") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={str(name)!r} is not in this machine, which has {torch.cuda.device_count()} GPUs; take cpu")
+    return device
 
 
 def _warn(message: str) -> None:

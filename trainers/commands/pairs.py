@@ -27,6 +27,8 @@ class Pairs:
     atol: float = 1e-5
     rtol: float = 1e-5
     batch: int = 256
+    """Pairs that are made at a time."""
+    device: str = "cpu"
     json: bool = False
     """Print what the manifest says."""
 

@@ -25,19 +25,20 @@ class Sample:
     """Times of a fixed-step solver: uniform, cosine, edm, shifted, snr."""
     seed: int = 0
     condition: tuple[str, ...] = ()
-    """Classes (names or numbers) or prompts, in turn; unless given, classes as often as in the training data, and captions of it."""
+    """Classes (names or numbers) or prompts, in turn; unless given, classes as often as in the training data. A text model needs prompts."""
     guidance: float | None = None
     """Scale s of u(null) + s (u(condition) - u(null)); 1 is off. Unless given: the recipe's."""
     weights: str = "ema"
     """ema (averaged), ema-DECAY where there are several, or model (raw)."""
     rows: int | None = None
-    """Rows of the grid."""
+    """Rows of the grid; unless given, near a square."""
     prior: bool = False
     """The prior alone: the samples' x_0, decoded, without a step."""
     trajectories: bool = False
     """Write the states too: film.png, a row for each sample, and states.safetensors."""
     atol: float = 1e-5
     rtol: float = 1e-5
+    device: str = "cpu"
     json: bool = False
     """Print what samples.json says."""
 
