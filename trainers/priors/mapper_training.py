@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,6 +22,7 @@ CHECKS = 100  # of the held-out loss at most, evenly over the steps
 PATIENCE, GAIN = 8, 1e-3  # training ends after so many checks that gain less than this share of the loss
 
 
+@runtime_checkable
 class Captions(Protocol):
     """What a mapper needs of trainers.latents' CaptionStates."""
 

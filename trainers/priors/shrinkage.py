@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -48,6 +48,7 @@ def nats_per_dimension(prior: Prior | None, held_out: Callable[[], Labelled]) ->
     return total / numbers if numbers else None
 
 
+@runtime_checkable
 class Shrinkable(Protocol):
     """Moments of which priors are made at any shrinkage."""
 

@@ -35,10 +35,10 @@ class MemoryCache:
     """Latents x (n, *shape) as a cache would give them; a mirrored one has its last axis reversed. `seen` is the item numbers of every batch, in order."""
 
     x: Float[Tensor, "n *shape"]
-    labels: Int[Tensor, " n"] | None = None
+    labels: Any = None
     classes: tuple[str, ...] = ()
     mirrors: Bool[Tensor, " n"] | None = None
-    captions: Captions | None = None
+    captions: Any = None
     std: float = 0.0
     seen: list[int] = field(default_factory=list)
 

@@ -1,6 +1,7 @@
 """Gaussian priors over a cache: densities against scipy, moments against numpy, shrinkage against the truth, and what happens to classes with few members or none."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,13 @@ SHAPE = (2, 2, 2)
 TRAIN, HELD_OUT = gaussian_cache(SHAPE, split=1), gaussian_cache(SHAPE, split=2)
 
 
-def fit(cache=TRAIN, held_out=HELD_OUT, **options):
+def fit(cache: MemoryCache = TRAIN, held_out: MemoryCache | None = HELD_OUT, **options: Any) -> Any:
     return fit_prior(recipe(**options), cache, held_out)
+
+
+def normal(points: np.ndarray, shrinkage: float = 0.0) -> Any:
+    """scipy's law with the moments of points."""
+    return stats.multivariate_normal(points.mean(0), shrunk(np.cov(points.T), shrinkage))  # pyright: ignore[reportArgumentType]  # typed as a number
 
 
 def flat(cache: MemoryCache) -> np.ndarray:
@@ -39,7 +45,7 @@ def test_a_class_gaussian_is_scipys_normal_of_numpys_moments(flip):
     for c in range(3):
         own = (TRAIN.labels == c).numpy()
         visits = np.concatenate((x[own], mirrored[own])) if flip else x[own]
-        law = stats.multivariate_normal(visits.mean(0), shrunk(np.cov(visits.T), 0.2))
+        law = normal(visits, 0.2)
         found = fitted.log_prob(HELD_OUT.x, torch.full((len(HELD_OUT),), c))
         assert np.abs(found.numpy() - law.logpdf(HELD_OUT.x.flatten(1).numpy())).max() < 1e-8
     assert fitted.report["members"] == [60, 60, 60]
@@ -176,7 +182,7 @@ def test_fewer_members_than_dimensions_have_a_density_all_the_same(covariance):
 
 def test_a_pooled_gaussian_has_the_moments_of_all_data_and_ignores_the_condition():
     fitted = fit(kind="pooled-gaussian", covariance="full", shrinkage=0.0)
-    law = stats.multivariate_normal(flat(TRAIN).mean(0), np.cov(flat(TRAIN).T))
+    law = normal(flat(TRAIN))
     assert np.abs(fitted.log_prob(HELD_OUT.x).numpy() - law.logpdf(HELD_OUT.x.flatten(1).numpy())).max() < 1e-9
     z = numbers(5, *SHAPE).float()
     blind = fitted.from_normals(z)
@@ -206,7 +212,7 @@ def test_the_standard_prior_reads_nothing():
 
 
 def test_mean_and_scale_move_and_stretch_the_prior_but_not_the_choice_of_shrinkage():
-    plain, moved = (fit(kind="class-gaussian", covariance="full", **o) for o in ({}, {"mean": 0.5, "scale": 2.0}))
+    plain, moved = (fit(kind="class-gaussian", covariance="full", mean=m, scale=s) for m, s in ((1.0, 1.0), (0.5, 2.0)))
     z, c = torch.zeros(3, *SHAPE, dtype=torch.float64), torch.arange(3)
     assert torch.allclose(moved.from_normals(z, c), 0.5 * plain.from_normals(z, c), atol=1e-12)
     z = numbers(3, *SHAPE)

@@ -49,6 +49,7 @@ def test_samples_of_the_prior_alone_are_digits_of_their_class(runs, capsys, tmp_
     labels = torch.arange(10).repeat(50)
     x = prior.from_normals(torch.randn(500, 1, 8, 8, generator=torch.Generator().manual_seed(0)), labels)
     data = torch.cat([batch for batch, _ in cache.batches(512)])
+    assert cache.labels is not None
     nearest = cache.labels[torch.cdist(x.flatten(1), data.flatten(1)).argmin(1)]
     assert float((nearest == labels).double().mean()) > 0.93
 
