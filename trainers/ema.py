@@ -24,7 +24,7 @@ class Average:
     @torch.no_grad()
     def update(self, parameters: Iterable[Tensor], step: int) -> None:
         """Takes in the weights after step k (from 1 on)."""
-        torch._foreach_lerp_(self.shadow, [p.detach().float() for p in parameters], 1 - self.decay_at(step))
+        torch._foreach_lerp_(self.shadow, [p.detach().float() for p in parameters], 1 - self.decay_at(step))  # pyright: ignore[reportPrivateImportUsage]  # one kernel for all weights; torch has no other name for it
 
     @contextmanager
     def swapped(self, network: nn.Module) -> Iterator[None]:

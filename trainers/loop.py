@@ -119,7 +119,7 @@ class Loop:
         """Up to the recipe's last step, or until a signal asks for the end. Returns the exit status. Raises Diverged."""
         recipe = self.recipe
         wrapped, optimiser = self.accelerator.prepare(progress.network, progress.optimiser)
-        model = torch.compile(wrapped) if recipe.training.compile else wrapped
+        model: Any = torch.compile(wrapped) if recipe.training.compile else wrapped
         batches = Batches(self.method, self.source, self.order, progress.table)
         model.train()
         with ThreadPoolExecutor(1, "draws") as pool, self._signals():

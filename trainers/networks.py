@@ -73,7 +73,8 @@ def build(recipe: Recipe, shape: tuple[int, int, int], classes: int, text_width:
         raise ValueError(
             f"network.channels={options.channels} halve {shape[1]} x {shape[2]} pictures {len(levels) - 1} times, which does not go; name fewer"
         )
-    from diffusers import UNet2DConditionModel, UNet2DModel
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     common: dict[str, Any] = {
         "sample_size": shape[1],
@@ -126,15 +127,16 @@ def load_body(folder: Path) -> nn.Module:
     if name == "MLP":
         from trainers.mlp import MLP as Body
     elif name == "UNet2DModel":
-        from diffusers import UNet2DModel as Body
+        from diffusers.models.unets.unet_2d import UNet2DModel as Body
     elif name == "UNet2DConditionModel":
-        from diffusers import UNet2DConditionModel as Body
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel as Body
     else:
         raise ValueError(f"{folder / 'config.json'} names a network of class {name!r}; known are MLP, UNet2DModel and UNet2DConditionModel")
     try:
-        body, info = Body.from_pretrained(folder, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False)
+        found: Any = Body.from_pretrained(folder, use_safetensors=True, output_loading_info=True, low_cpu_mem_usage=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"{folder} does not hold whole weights of a {name}: {str(error).splitlines()[0]}") from error
+    body, info = found
     strange = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
     if strange:
         raise ValueError(f"{folder} does not hold the weights of its own config: {strange[0]} is missing, too many or of another shape")

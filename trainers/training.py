@@ -11,6 +11,7 @@ import torch
 
 from trainers import checkpoints
 from trainers.autoencoders import load_autoencoder
+from trainers.files import remove
 from trainers.gauges import Gauges
 from trainers.grids import grid, save_png
 from trainers.latents import build_cache, default_folder, open_cache
@@ -79,13 +80,19 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
     if not main:
         accelerator.wait_for_everyone()
         return _train(recipe, run, cache, accelerator, tell)
-    with run.locked():
-        run.begin(recipe)
-        for sentence in warnings(recipe):
-            tell(f"note: {sentence}")
-        prepare(recipe, cache, say=tell)
-        accelerator.wait_for_everyone()
-        return _train(recipe, run, cache, accelerator, tell)
+    existed = folder.exists()
+    try:
+        with run.locked():
+            run.begin(recipe)
+            for sentence in warnings(recipe):
+                tell(f"note: {sentence}")
+            prepare(recipe, cache, say=tell)
+            accelerator.wait_for_everyone()
+            return _train(recipe, run, cache, accelerator, tell)
+    except ValueError:
+        if not existed and not run.metrics.exists():  # nothing was trained: leave no folder behind
+            remove(folder)
+        raise
 
 
 def _silent(_: str) -> None:

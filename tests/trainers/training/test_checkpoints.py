@@ -75,7 +75,7 @@ def test_a_damaged_newest_is_named_and_passed_over(run: Path, file: str, damage:
 def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(run: Path):
     for checkpoint in all_checkpoints(run):
         (checkpoint.folder / "state.json").write_text("{")
-    with pytest.raises(ValueError, match="every checkpoint in .* is damaged"):
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged"):
         newest(run, lambda _: None)
 
 
@@ -176,7 +176,7 @@ def test_an_optimiser_of_another_network_is_refused(run: Path):
     _, progress = loop_for(shrunk(by_name("digits-condot"), **{"network.layers": 2}), run / "other")
     names = [n for n, _ in progress.network.named_parameters()]
     tensors = all_checkpoints(run)[-1].tensors("optimizer.safetensors")
-    with pytest.raises(ValueError, match="does not have|not those"):
+    with pytest.raises(ValueError, match="does not have"):
         checkpoints.restore_optimiser(progress.optimiser, {"exp_avg.other": torch.zeros(1)}, names)
     with pytest.raises(ValueError, match="lacks"):
         checkpoints.restore_optimiser(progress.optimiser, {k: v for k, v in tensors.items() if "blocks.0" not in k}, names)
