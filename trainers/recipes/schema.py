@@ -202,6 +202,8 @@ class TrainingOptions:
     compile: bool = False
     threads: int | None = None
     """On a CPU; None: 1 for an mlp, which gains nothing from more, else torch's own choice."""
+    mirror: str = "none"
+    """Where records are shown beside metrics.jsonl: none, or trackio."""
     log_samples: bool = False
     """Write the number of every sample of every step to samples.log."""
 
