@@ -2,7 +2,8 @@
 
 manifest.json             the teacher, how it was solved, how many are wanted and there, and the shards with their hashes
 teacher.safetensors       the teacher's prior, normalisation, classes' shares and empty text: what training on the pairs needs of it
-pairs-00000.safetensors   x_1 (k, c, h, w) float16 latents, condition (k,) classes or caption numbers; x_0 is a function of (seed, pair number)
+pairs-00000.safetensors   x_1 (k, c, h, w) float16 latents, condition (k,) classes or caption numbers; x_0 is a function of (seed, pair number, condition),
+                          bit for bit (that of a text model, whose mapper rounds by the batch, to rounding)
 """
 
 from collections.abc import Callable
