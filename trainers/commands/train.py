@@ -21,6 +21,10 @@ class Train:
     """Steps between checkpoints."""
     seed: int | None = None
     """Of weights, order, noise, times, everything."""
+    data: str | None = None
+    """Folder or file of the pictures, where the recipe has none of its own."""
+    autoencoder: str | None = None
+    """Folder or hub name of the autoencoder."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """KEY=VALUE, any value of the recipe: --set training.batch=64 --set network.channels=64,128."""
     cache: Path | None = None
@@ -33,6 +37,12 @@ class Train:
         from trainers.recipes import load_recipe
         from trainers.training import train
 
-        extra = {"training.steps": self.steps, "training.checkpoint_every": self.checkpoint_every, "training.seed": self.seed}
+        extra = {
+            "data.path": self.data,
+            "autoencoder.path": self.autoencoder,
+            "training.steps": self.steps,
+            "training.checkpoint_every": self.checkpoint_every,
+            "training.seed": self.seed,
+        }
         settings = (*self.set, *(f"{name}={value}" for name, value in extra.items() if value is not None))
         return train(load_recipe(self.recipe, settings), self.run, cache=self.cache, runs=self.runs, say=say)

@@ -53,13 +53,39 @@ EMOJI_TEXT = apply(
         "text.max_tokens": "8",
     },
 )
+# Pictures of one's own, in folders named by class: `train folder-cpd --data PATH`. Others of the readers by --set data.reader=imagenet64 and the like.
+FOLDER = apply(
+    EMOJI,
+    {
+        "name": "folder",
+        "about": "a folder of pictures at 64 px in the latents of taef2, by class",
+        "data.reader": "folder",
+        "sampling.guidance": 1.5,
+    },
+)
+# MS-COCO at 64 px, small enough for a laptop; the papers' own are cpd-coco and its baselines.
+COCO = apply(
+    EMOJI_TEXT,
+    {
+        "name": "coco64",
+        "about": "MS-COCO 2017 at 64 px in the latents of taef2, by caption",
+        "data.reader": "coco",
+        "text.max_tokens": "24",
+    },
+)
 TEXT_METHODS = tuple(m for m in METHODS if m not in NEEDS_CLASSES)
 
 
 def recipes() -> dict[str, Recipe]:
-    """digits-METHOD and emoji-METHOD for every method, emoji-text-METHOD for those that need no classes."""
+    """digits-METHOD, emoji-METHOD and folder-METHOD for every method, emoji-text-METHOD and coco64-METHOD for those that need no classes."""
     found = {}
-    for base, methods in ((DIGITS, tuple(METHODS)), (EMOJI, tuple(METHODS)), (EMOJI_TEXT, TEXT_METHODS)):
+    for base, methods in (
+        (DIGITS, tuple(METHODS)),
+        (EMOJI, tuple(METHODS)),
+        (FOLDER, tuple(METHODS)),
+        (EMOJI_TEXT, TEXT_METHODS),
+        (COCO, TEXT_METHODS),
+    ):
         for method in methods:
             name = f"{base.name}-{method}"
             found[name] = apply(with_method(base, method), {"name": name})

@@ -66,7 +66,7 @@ def shrunk(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with a network of some thousand weights, batches of 8 and one step; its method, kinds and shape of the network stay."""
     levels = len(recipe.network.channels)
     size = 8 << max(0, levels - 3)
-    full = {"emoji": 8, "digits": 8}.get(recipe.data.reader) or recipe.data.size // {"none": 1}.get(recipe.autoencoder.kind, 8)
+    full = recipe.data.size // {"none": 1}.get(recipe.autoencoder.kind, 8)
     attended = [str(size >> i) for i in range(levels) if full >> i in recipe.network.attention]
     small: dict[str, Any] = {
         "network.attention": ",".join(attended),
