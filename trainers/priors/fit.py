@@ -32,14 +32,16 @@ FITS: dict[str, Callable[[Recipe, Latents, Latents | None], tuple[Prior, dict[st
 def fit_prior(recipe: Recipe, cache: Latents, held_out: Latents | None = None, *, say: Say = print) -> FittedPrior:
     """The prior of `recipe.prior`, fitted to the cache's training split; held_out: its held-out split, for shrinkage, early stops and densities.
 
-    Without a held-out split a fifth of the training items, by the counter, takes its place until shrinkage is chosen and densities are known, and is then fitted to as well.
+    Without a held-out split, or where it is the training split itself, a fifth of the training items, by the counter, takes its place until
+    shrinkage is chosen and densities are known; Gaussians are then fitted to it as well, text mappers not.
     Items count once, and where the recipe flips pictures, once more with those mirrored that may be. "standard" is N(0, scale^2 I), and nothing is read for it.
     Deterministic: a function of the recipe and the caches.
 
     Raises ValueError for a prior that needs classes or texts which the cache has not, for classes that are too alike to have a density, and for latents that are not finite.
     """
     check_name("prior.kind", recipe.prior.kind, tuple(FITS))
-    held_out = None if held_out is None or len(held_out) == 0 else held_out
+    if held_out is not None and (len(held_out) == 0 or recipe.data.held_out_split == recipe.data.train_split):
+        held_out = None
     begun = time.perf_counter()
     prior, found = FITS[recipe.prior.kind](recipe, cache, held_out)
     report = _general(recipe, cache) | found
@@ -48,7 +50,12 @@ def fit_prior(recipe: Recipe, cache: Latents, held_out: Latents | None = None, *
         "bytes": state,
         "bytes_per_condition": 4 * found["embedding"] if "embedding" in found else state // len(found.get("members", (1,))),
     }
-    return FittedPrior(recipe.prior.kind, prior, report | {"seconds": round(time.perf_counter() - begun, 3)})
+    report["seconds"] = round(time.perf_counter() - begun, 3)
+    if recipe.prior.kind != "standard":
+        pooled = [f"class {c}" for c in (*found.get("fell_back", ()), *found.get("missing", ()))]
+        note = f"; too few members for a covariance of their own: {', '.join(pooled)}" if pooled else ""
+        say(f"{recipe.prior.kind} prior: fitted to {len(cache):,} items in {report['seconds']:.1f} s{note}")
+    return FittedPrior(recipe.prior.kind, prior, report)
 
 
 def _general(recipe: Recipe, cache: Latents) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from trainers.priors import fit_prior
 from trainers.priors.class_statistics import Statistics
 from trainers.priors.shrinkage import GRID
 from trainers.priors.visits import fifth
+from trainers.recipes.schema import DataOptions
 
 SHAPE = (2, 2, 2)
 TRAIN, HELD_OUT = gaussian_cache(SHAPE, split=1), gaussian_cache(SHAPE, split=2)
@@ -129,6 +130,14 @@ def test_without_a_held_out_split_a_fifth_is_kept_for_the_choice_and_then_fitted
     after = fit(kind="class-gaussian", covariance="full", shrinkage=before.prior.shrinkage)
     assert (fitted.prior.means - after.prior.means).abs().max() < 1e-12
     assert (fitted.prior.spread.factors - after.prior.spread.factors).abs().max() < 1e-12
+
+
+def test_a_held_out_split_that_is_the_training_split_holds_nothing_out():
+    """Chosen on what was fitted to, shrinkage would be none."""
+    same = replace(recipe(kind="class-gaussian", covariance="full"), data=DataOptions(flip=False, held_out_split="train"))
+    found = fit_prior(same, TRAIN, TRAIN)
+    assert found.report["held_out"] == fit(held_out=None, kind="class-gaussian", covariance="full").report["held_out"]
+    assert found.report["shrinkage"]["value"] > 0
 
 
 def test_mirrored_data_make_a_mirrored_prior_except_of_items_that_may_not_be_mirrored():
@@ -282,3 +291,17 @@ def test_sketches_have_as_many_rows_as_fit_but_twice_the_rank_and_no_more_than_d
     moments = Statistics(recipe(covariance="low-rank", rank=rank).prior, 10, (512,), 1).moments
     assert isinstance(moments, SketchedMoments)
     assert moments.sketch.shape == (10, rows, 512)
+
+
+def test_a_fit_says_how_long_it_took_and_which_classes_fell_back():
+    some = TRAIN.labels != 1
+    said = []
+    fit_prior(
+        recipe(kind="class-gaussian", covariance="full"),
+        MemoryCache(TRAIN.x[some], TRAIN.labels[some], TRAIN.classes),
+        HELD_OUT,
+        say=said.append,
+    )
+    assert len(said) == 1
+    assert said[0].startswith("class-gaussian prior: fitted to 120 items in ")
+    assert said[0].endswith("too few members for a covariance of their own: class 1")
