@@ -106,12 +106,12 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
 
     Raises ValueError for an unknown device, a precision that it does not have, several processes on this machine, and a share of the peak outside (0, 1].
     """
-    from lab.checks import check_name
-
     if processes < 1 or not 0 < use <= 1:
         raise ValueError(f"--processes {processes} must be at least 1, and --use {use} a share of the peak in (0, 1]")
     if device is None and processes > 1:
         raise ValueError(f"--processes {processes} needs a --device: {', '.join(DEVICES)}; this machine is timed with one")
+    if device is not None:
+        _peak(device, recipe)  # what is wrong is said before anything is counted
     if classes is None:
         classes = CLASSES.get(recipe.data.reader, 1000)
     shape, width = latent_shape(recipe), TEXT_WIDTH.get(recipe.text.encoder, 0)
@@ -128,16 +128,22 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
                 f"the network of {recipe.name} takes {memory / 1e9:.1f} GB before activations, more than this machine has free; name a --device: {', '.join(DEVICES)}"
             )
     else:
-        check_name("device", device, DEVICES)
-        peak = DEVICES[device].peak.get(recipe.training.precision)
-        if peak is None:
-            raise ValueError(
-                f"training.precision={recipe.training.precision} is not to be had on {device}; it has {', '.join(DEVICES[device].peak)}"
-            )
-        rate, used, measured, name = processes * peak * use / step, use, False, device
+        rate, used, measured, name = processes * _peak(device, recipe) * use / step, use, False, device
     return Plan(
         recipe.name, shape, count, forward, step, memory, checkpoint, images, name, processes, used, rate, images / rate / 3600, measured
     )
+
+
+def _peak(device: str, recipe: Recipe) -> float:
+    from lab.checks import check_name
+
+    check_name("device", device, DEVICES)
+    peak = DEVICES[device].peak.get(recipe.training.precision)
+    if peak is None:
+        raise ValueError(
+            f"training.precision={recipe.training.precision} is not to be had on {device}; it has {', '.join(DEVICES[device].peak)}"
+        )
+    return peak
 
 
 def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: int, memory: int) -> float | None:

@@ -1,12 +1,13 @@
 """DDPM: its betas, its steps and times, and three samplers on data whose noise prediction is known in closed form."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from lab.paths import VariancePreserving
-from tests.trainers.sampling.gaussians import M, S, GaussianData, ddpm
+from tests.trainers.sampling.gaussians import GaussianData, M, S, ddpm
 from trainers.diffusion import DIFFUSION, betas, denoise, time_of_step
 from trainers.networks import embedded_time
 from trainers.recipes import by_name
@@ -111,14 +112,15 @@ def test_diffusers_own_samplers_make_the_same_of_a_saved_body(run_of):
     body = load_body(trained.checkpoint.folder / "ema").eval()
     condition = torch.arange(6)
     given = {"num_train_timesteps": 1000, "trained_betas": betas().tolist(), "clip_sample": False, "timestep_spacing": "trailing"}
-    for solver, scheduler in (("ddpm", DDPMScheduler(**given)), ("ddim-scheduler", DDIMScheduler(**given))):
+    schedulers: dict[str, Any] = {"ddpm": DDPMScheduler(**given), "ddim-scheduler": DDIMScheduler(**given)}
+    for solver, scheduler in schedulers.items():
         ours = sample(trained, 6, seed=4, solver=solver, nfe=20, condition=condition)
         x = ours.x_0
         scheduler.set_timesteps(20)
         noise = [generator(4, i, VARIANCE) for i in range(6)]
         with torch.no_grad():
             for n in scheduler.timesteps:
-                predicted = body(x, n.expand(6), class_labels=condition).sample
+                predicted = body(x, n.float().expand(6), class_labels=condition).sample
                 x = scheduler.step(predicted, n, x, generator=noise).prev_sample
         assert torch.allclose(ours.x, x, atol=1e-3)
         assert float((ours.x - ours.x_0).abs().max()) > 0.1
@@ -126,7 +128,7 @@ def test_diffusers_own_samplers_make_the_same_of_a_saved_body(run_of):
 
 def test_diffusers_pipeline_runs_a_saved_unet(tmp_path):
     """DDPMPipeline calls the body by itself, with whole step numbers; clipping and denormalising are its own."""
-    from diffusers.pipelines.ddpm import DDPMPipeline
+    from diffusers.pipelines.ddpm.pipeline_ddpm import DDPMPipeline
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
     from tests.trainers.training.small import loop_for, shrunk
@@ -143,10 +145,10 @@ def test_diffusers_pipeline_runs_a_saved_unet(tmp_path):
         def _get_variance(self, *args, **kwargs):
             return torch.zeros(())
 
-    pipeline = DDPMPipeline(trained.network.body, Still.from_config(scheduler.config))  # pyright: ignore[reportArgumentType]
+    pipeline: Any = DDPMPipeline(trained.network.body, Still.from_config(scheduler.config))  # pyright: ignore[reportArgumentType]
     pipeline.set_progress_bar_config(disable=True)
     start = torch.Generator().manual_seed(11)
-    pictures = torch.from_numpy(pipeline(batch_size=2, generator=start, num_inference_steps=10, output_type="np").images)  # pyright: ignore[reportCallIssue]
+    pictures = torch.from_numpy(pipeline(batch_size=2, generator=start, num_inference_steps=10, output_type="np").images)
     x = torch.randn(2, *trained.shape, generator=torch.Generator().manual_seed(11))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DDPMScheduler, "_get_variance", Still._get_variance)

@@ -32,7 +32,8 @@ def small_shards(monkeypatch: pytest.MonkeyPatch):
 
 def make(run: Path, out: Path, **given: Any) -> dict[str, Any]:
     SAID.clear()
-    return make_pairs(Pairs(run, out, **({"n": 40, "nfe": 4, "seed": 3} | given)), SAID.append)
+    settings: dict[str, Any] = {"n": 40, "nfe": 4, "seed": 3} | given
+    return make_pairs(Pairs(run, out, **settings), SAID.append)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -44,7 +45,7 @@ def teacher(run_of: Callable[[str], Path]) -> Path:
     return run_of("cpd")
 
 
-def student(teacher: Path, pairs: Path, **changes: Any):
+def student(teacher: Path, pairs: Path, **changes: Any) -> Any:
     """The recipe of a reflow on these pairs, and its data."""
     recipe = apply(load_trained(teacher).recipe, {"coupling.kind": "pairs", "coupling.pairs": str(pairs)} | changes)
     return open_pairs(recipe, default_folder(recipe, teacher.parent))
@@ -130,7 +131,7 @@ def test_the_batch_changes_no_pair_of_a_fixed_step_solver(teacher: Path, tmp_pat
 
 def test_evaluations_are_counted_and_told(teacher: Path, tmp_path: Path):
     assert make(teacher, tmp_path / "a", nfe=6)["nfe"] == 6
-    assert SAID == [f"40 pairs of step 20 in {tmp_path / 'a'}, 6 evaluations each"]
+    assert SAID[-1] == f"40 pairs of step 20 in {tmp_path / 'a'}, 6 evaluations each"
     assert make(teacher, tmp_path / "b", nfe=8, guidance=2.0)["nfe"] == 8
     manifest = make(teacher, tmp_path / "c", solver="dopri5")
     assert manifest["nfe"] == pytest.approx(sum(s["count"] * s["nfe"] for s in manifest["shards"]) / 40)
@@ -206,6 +207,7 @@ def test_pairs_of_a_text_model_keep_noise_and_caption(text_run: Path, tmp_path: 
     told = captions.states(kept)
     theirs = sample(model, 40, seed=3, nfe=4, guidance=2.0, condition=told)
     check(found, theirs.x_0, theirs.x, told, rounding=2e-6)  # the mapper's products in float32 are rounded by the batch
+    assert model.null_text is not None
     assert found[0].null_text.equal(model.null_text)
 
 
@@ -256,7 +258,7 @@ def test_what_a_student_is_refused(teacher: Path, tmp_path: Path):
     shard = out / "pairs-00001.safetensors"
     tensors = load_file(shard)
     save_file(tensors | {"x_1": tensors["x_1"] + 1}, shard)
-    with pytest.raises(ValueError, match="pairs-00001.safetensors is missing or damaged; the same `pairs` command makes it again"):
+    with pytest.raises(ValueError, match=r"pairs-00001.safetensors is missing or damaged; the same `pairs` command makes it again"):
         student(teacher, out)
     shard.unlink()
     with pytest.raises(ValueError, match=r"pairs-00001.safetensors is missing or damaged"):

@@ -1,5 +1,7 @@
 """Samples: evaluations counted, the end reached, the same numbers for any batch, classes by their law, guidance."""
 
+import itertools
+
 import pytest
 import torch
 from scipy.stats import chi2
@@ -50,7 +52,7 @@ def test_adaptive_solvers_count_rejected_steps_too(solver: str):
     assert made.nfe == len(calls)
     # A rejected step goes back in time: some calls are earlier than the latest before them by more than a step's own nodes do.
     starts = [t for i, t in enumerate(calls[2:]) if i % stages == 0]
-    assert any(later <= earlier for earlier, later in zip(starts, starts[1:], strict=False))
+    assert any(later <= earlier for earlier, later in itertools.pairwise(starts))
     calls.clear()
     assert sample(model, 3, seed=0, solver=solver, nfe=None, atol=1e-4, rtol=1e-4, batch=1).nfe == pytest.approx(len(calls) / 3)
 
@@ -173,7 +175,7 @@ def test_what_a_model_cannot_be_asked():
     with pytest.raises(ValueError, match=r"solver='huen' is unknown; did you mean 'heun'"):
         sample(model, 1, seed=0, solver="huen")
     assert set(DIFFUSION) < set(SOLVERS)
-    with pytest.raises(ValueError, match="guidance=2.0 needs a model with conditions"):
+    with pytest.raises(ValueError, match=r"guidance=2.0 needs a model with conditions"):
         sample(model, 1, seed=0, guidance=2.0)
     with pytest.raises(ValueError, match="condition has 2 entries for 3 samples"):
         sample(told, 3, seed=0, condition=torch.zeros(2, dtype=torch.int64))

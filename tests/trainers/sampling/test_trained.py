@@ -60,7 +60,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_passed_over(run: Path, file: s
 def test_where_all_are_damaged_or_none_is_there(run: Path, tmp_path: Path):
     for step in (10, 20):
         (checkpoint(run, step) / "state.json").unlink()
-    with pytest.raises(ValueError, match="every checkpoint in .* is damaged"):
+    with pytest.raises(ValueError, match=r"every checkpoint in .* is damaged"):
         load_trained(run)
     with pytest.raises(ValueError, match="nowhere does not exist; name a run's folder"):
         load_trained(tmp_path / "nowhere")
@@ -102,7 +102,7 @@ def test_no_pickle_is_ever_read(run: Path, tmp_path: Path):
             load_trained(folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("trainers.checkpoints.Checkpoint.check", lambda self: None)
-            with pytest.raises(ValueError, match="does not hold whole weights|is not a sound safetensors file"):
+            with pytest.raises(ValueError, match=r"does not hold whole weights|is not a sound safetensors file"):
                 load_trained(folder)
         (folder / file).write_bytes(before)
     (folder / "ema" / BODY).unlink()
@@ -130,7 +130,7 @@ def test_a_foreign_folder_is_refused(tmp_path: Path):
 def test_another_autoencoder_than_the_trainings_is_refused(run: Path):
     found = load_trained(run)
     found.checkpoint.facts["autoencoder_hash"] = "0" * 64
-    with pytest.raises(ValueError, match="is not the autoencoder that .* was trained with"):
+    with pytest.raises(ValueError, match=r"is not the autoencoder that .* was trained with"):
         found.decode(torch.zeros(1, 1, 8, 8))
 
 
