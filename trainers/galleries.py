@@ -10,10 +10,12 @@ from torch import Tensor
 from lab.checks import unknown
 from lab.solvers import ADAPTIVE
 from trainers.commands.sample import Sample
-from trainers.files import write_atomically, write_json
+from trainers.files import read_json, write_atomically, write_json
 from trainers.grids import grid, save_png, to_image
 from trainers.sampling import Samples, labels, sample, start
 from trainers.trained import Trained, load_trained
+
+ABOUT = "samples.json"
 
 
 def conditions(trained: Trained, texts: Sequence[str], count: int, seed: int) -> tuple[Tensor | None, list[str]]:
@@ -109,15 +111,23 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
         "conditions": names,
     }
     pixels = trained.decode(made.x)
+    _clear(wanted.out)
     texts = {name: str(value) for name, value in about.items() if name != "conditions"}
     save_png(grid(pixels, wanted.rows), wanted.out / "grid.png", texts)
     for i, picture in enumerate(pixels):
         save_png(to_image(picture), wanted.out / f"{i:05d}.png", texts | {"condition": names[i]})
     if wanted.trajectories:
         _film(trained, made, wanted.out, texts)
-    write_json(wanted.out / "samples.json", about)
+    write_json(wanted.out / ABOUT, about)
     say(f"{wanted.n} samples of step {trained.step} in {wanted.out}, {about['nfe']:g} evaluations each")
     return about
+
+
+def _clear(out: Path) -> None:
+    """Takes away the pictures of an earlier `sample`, which would pass for these."""
+    if (out / ABOUT).exists():
+        for name in ("grid.png", "film.png", "states.safetensors", *(f"{i:05d}.png" for i in range(read_json(out / ABOUT)["n"]))):
+            (out / name).unlink(missing_ok=True)
 
 
 def _prior_alone(trained: Trained, wanted: Sample, condition: Tensor | None) -> Samples:

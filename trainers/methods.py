@@ -101,7 +101,7 @@ class Method:
 
     def _source(self) -> GaussianSource:
         """The law of x_0, which a score needs; it is one for all conditions there (trainers.recipes.checks)."""
-        return self.prior.prior.gaussian_source()
+        return self.prior.gaussian_source()
 
     def velocity(
         self, network: nn.Module, x: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], told: Tensor | None

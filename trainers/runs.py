@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.files import write_json
-from trainers.recipes import Recipe, differences, read_recipe, write_recipe
+from trainers.recipes import Recipe, apply, differences, flatten, read_recipe, write_recipe
 from trainers.recipes.checks import described
 
 # What may differ when a run goes on: how long, how often it reports, and how it is looked at. Everything else would be another training.
@@ -27,6 +27,7 @@ FREE = (
     "training.threads",
     "training.mirror",
 )
+PATHS = ("data.path", "autoencoder.path", "text.path")  # need not be said again
 FREE_PARTS = ("sampling.", "training.preview_")
 
 
@@ -52,9 +53,14 @@ class Run:
             raise ValueError(f"{self.folder} is not a run's folder: it has no recipe.toml")
         return read_recipe(self.recipe_file)
 
-    def begin(self, recipe: Recipe) -> None:
-        """Makes the folder for a recipe, or checks that it is that of the same training. Raises ValueError naming every value that differs."""
+    def begin(self, recipe: Recipe) -> Recipe:
+        """Makes the folder for a recipe, or checks that it is that of the same training; returns the recipe, with the paths that the run knows already.
+
+        Raises ValueError naming every value that differs.
+        """
         if self.exists:
+            before = flatten(self.recipe())
+            recipe = apply(recipe, {name: before[name] for name in PATHS if flatten(recipe)[name] is None})
             changed = {n: v for n, v in differences(self.recipe(), recipe).items() if n not in FREE and not n.startswith(FREE_PARTS)}
             if changed:
                 listed = "; ".join(f"{n} was {described(old)}, now {described(new)}" for n, (old, new) in changed.items())
@@ -64,6 +70,7 @@ class Run:
         for folder in (self.folder, self.samples, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
         write_recipe(recipe, self.recipe_file)
+        return recipe
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ import torch
 
 from trainers import checkpoints
 from trainers.autoencoders import load_autoencoder
-from trainers.files import remove
+from trainers.files import read_json, remove
 from trainers.gauges import Gauges
 from trainers.grids import grid, save_png
 from trainers.latents import build_cache, default_folder, open_cache
@@ -31,11 +31,12 @@ PREVIEW_SEED = 7
 
 
 def prior_file(recipe: Recipe, cache: Path) -> Path:
-    """Where the prior that a recipe names is kept, beside the latents that it is fitted to: one file for each set of options."""
-    options = json.dumps(
-        [asdict(recipe.prior), recipe.autoencoder.normalise, recipe.data.condition, asdict(recipe.text), recipe.training.seed]
-    )
-    return cache / f"prior-{recipe.prior.kind}-{hashlib.sha256(options.encode()).hexdigest()[:10]}.safetensors"
+    """Where the prior that a recipe names is kept, beside the latents that it is fitted to: one file for each set of options, and for these very latents."""
+    autoencoder, data = recipe.autoencoder, recipe.data
+    seen = [autoencoder.normalise, autoencoder.posterior, data.condition, data.flip, asdict(recipe.text), recipe.training.seed]
+    latents = read_json(cache / "manifest.json")["statistics"]["sha256"]
+    told = json.dumps([asdict(recipe.prior), *seen, latents])
+    return cache / f"prior-{recipe.prior.kind}-{hashlib.sha256(told.encode()).hexdigest()[:10]}.safetensors"
 
 
 def prepare(recipe: Recipe, cache: Path, *, say: Say) -> None:
@@ -45,7 +46,7 @@ def prepare(recipe: Recipe, cache: Path, *, say: Say) -> None:
     build_cache(recipe, cache, say=say)
     path = prior_file(recipe, cache)
     if not path.exists():
-        held_out = open_cache(cache, recipe.data.held_out_split, recipe)
+        held_out = open_cache(cache, "val", recipe)
         fit_prior(recipe, open_cache(cache, "train", recipe), held_out, say=say).save(path)
 
 
@@ -55,7 +56,7 @@ def sources(recipe: Recipe, cache: Path) -> tuple[Source, Source | None, FittedP
         from trainers.pairs import open_pairs
 
         return open_pairs(recipe, cache)
-    train, held_out = (open_cache(cache, split, recipe) for split in ("train", recipe.data.held_out_split))
+    train, held_out = (open_cache(cache, split, recipe) for split in ("train", "val"))
     names = train.names
     return CacheSource(train, recipe), CacheSource(held_out, recipe), FittedPrior.load(prior_file(recipe, cache)), lambda i: names[i]
 
@@ -84,7 +85,7 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
     existed = folder.exists()
     try:
         with run.locked():
-            run.begin(recipe)
+            recipe = run.begin(recipe)
             for sentence in warnings(recipe):
                 tell(f"note: {sentence}")
             prepare(recipe, cache, say=tell)

@@ -22,7 +22,7 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "class-loom": ("LOOM-CFM within each class", {"coupling.kind": "class-loom", "coupling.caches": 4}),
     "cpd": ("CPD: each class's own Gaussian as its prior, independent pairs", {"prior.kind": "class-gaussian"}),
     "cpd-ot": ("CPD with optimal transport within each class", {"prior.kind": "class-gaussian", "coupling.kind": "class-batch-ot"}),
-    "cpd-mixture": ("CPD with several Gaussians for each class", {"prior.kind": "class-mixture", "prior.components": 3}),
+    "cpd-mixture": ("CPD with several Gaussians for each class", {"prior.kind": "class-mixture", "prior.components": 2}),
     "ddpm": ("DDPM: noise on the diffusion path at 1,000 times", {"path.kind": "vp", "loss.target": "noise", "loss.times": "ddpm-1000"}),
     "reflow": ("reflow: pairs that a trained model made (set coupling.pairs)", {"coupling.kind": "pairs", "loss.times": "u-shaped"}),
     # controls
