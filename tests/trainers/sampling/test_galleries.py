@@ -133,6 +133,14 @@ def test_rows_of_the_grid(count: int, rows: int | None, cells: tuple[int, int]):
         assert (sheet[-60:, -60:] == 255).all()
 
 
+def test_no_picture_of_earlier_samples_is_left(run: Path, tmp_path: Path):
+    (tmp_path / "00007.png").write_bytes(b"not of a sample")
+    made(run, tmp_path, n=5, trajectories=True)
+    (tmp_path / "notes.txt").write_text("mine")
+    made(run, tmp_path, n=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["00000.png", "00001.png", "00007.png", "grid.png", "notes.txt", "samples.json"]
+
+
 def test_png_chunks_take_any_text(tmp_path: Path):
     save_png(to_image(torch.zeros(3, 4, 4, dtype=torch.uint8)), tmp_path / "a.png", {"condition": "héros 😀"})
     assert Image.open(tmp_path / "a.png").text["condition"] == "héros 😀"  # pyright: ignore[reportAttributeAccessIssue]
