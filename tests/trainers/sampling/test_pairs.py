@@ -1,6 +1,8 @@
 """Pairs for reflow: the same bytes for the same settings, however often killed; the teacher's own noise; what is refused."""
 
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import trainers.pairs
 from tests.trainers.sampling.conftest import digits, trained
+from tests.trainers.training.commands import run, start
 from trainers.commands.pairs import Pairs
 from trainers.files import read_json, sha256_of, write_json
 from trainers.latents import default_folder
@@ -282,3 +285,20 @@ def test_digits_reflow_is_the_recipe_for_them(run_of: Callable[[str], Path], hom
     make(run_of("condot"), tmp_path / "pairs", n=80)
     run = trained(digits("reflow", **{"coupling.pairs": str(tmp_path / "pairs"), "training.steps": 2}), tmp_path / "run", home)
     assert load_trained(run).checkpoint.facts["held_out_loss"] is not None
+
+
+@pytest.mark.slow
+def test_killed_from_outside_the_same_command_goes_on(teacher: Path, tmp_path: Path):
+    """SIGKILL once a shard is in the manifest; the shards of the whole run in one go are the same, byte for byte."""
+    given = ("pairs", str(teacher), "--n", "6000", "--nfe", "64", "--seed", "2")
+    process = start(*given, "--out", "killed", cwd=tmp_path)
+    manifest, end = tmp_path / "killed" / "manifest.json", time.monotonic() + 120
+    while not (manifest.exists() and read_json(manifest)["shards"]) and time.monotonic() < end:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 0 < read_json(manifest)["n"] < 6000
+    for out in ("killed", "straight"):
+        status, _, said = run(*given, "--out", out, cwd=tmp_path)
+        assert status == 0, said
+    assert contents(tmp_path / "killed") == contents(tmp_path / "straight")
