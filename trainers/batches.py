@@ -6,6 +6,7 @@ eight pair the same samples, and eight assignment tables stay equal without a me
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 import torch
 from jaxtyping import Float, Int
@@ -82,32 +83,37 @@ class Batches:
     def _coupled(
         self, step: int, samples: Tensor, index: Tensor, timed: Callable[[float], None] | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        from time import perf_counter
-
         x_1, condition, _ = self.source.read(index, samples, self.order)
-        x_0 = None if self.table is not None else self._noise(samples, index, condition)
+        slots = None if self.table is None else self._slots(step, samples, index)
+        x_0 = self._noise(samples, index, condition) if slots is None else self._noise_of(slots, condition)
         began = perf_counter()
-        if self.table is not None and step and step % self.order.steps_per_epoch == 0:
-            self.table.refresh(self.method.recipe.coupling.refresh)
         size = self.method.recipe.coupling.batch or len(index)
-        groups = torch.arange(len(index)).split(size)
-        noises = [self._group(step, g, samples, index, x_0, x_1, condition) for g in groups]
+        paired = []
+        for rows in torch.arange(len(index)).split(size):
+            told = None if condition is None else condition[rows]
+            if slots is None:
+                pairs = self.method.couple(x_0[rows], x_1[rows], told)
+            else:
+                assert self.table is not None
+                pairs = self.table.exchange(slots[rows], x_0[rows], x_1[rows], told, COUPLINGS[self.method.recipe.coupling.kind])
+            paired.append(pairs.x_0)
         if timed is not None:
             timed(perf_counter() - began)
-        return torch.cat(noises), x_1, condition
+        return torch.cat(paired), x_1, condition
 
-    def _group(
-        self, step: int, rows: Tensor, samples: Tensor, index: Tensor, x_0: Tensor | None, x_1: Tensor, condition: Tensor | None
-    ) -> Tensor:
-        told = None if condition is None else condition[rows]
-        if x_0 is not None:
-            return self.method.couple(x_0[rows], x_1[rows], told).x_0
+    def _slots(self, step: int, samples: Tensor, index: Tensor) -> Tensor:
+        """The table's slots that this step visits; at an epoch's first step some of its noises are replaced."""
         assert self.table is not None
-        flips = self.source.flips(index[rows], samples[rows], self.order)
-        datum = index[rows] if flips is None else index[rows] + self.source.n * flips
-        prior = None if self.method.recipe.prior.kind == "standard" else self.method.prior.from_normals
-        coupling = COUPLINGS[self.method.recipe.coupling.kind]
-        return self.table.improve(datum, x_1[rows], epoch=self.order.epoch(step), condition=told, coupling=coupling, prior=prior).x_0
+        if step and step % self.order.steps_per_epoch == 0:
+            self.table.refresh(self.method.recipe.coupling.refresh)
+        flips = self.source.flips(index, samples, self.order)
+        return self.table.slots(index if flips is None else index + self.source.n * flips, self.order.epoch(step))
+
+    def _noise_of(self, slots: Tensor, condition: Tensor | None) -> Tensor:
+        """The noise in each slot: a class's prior is that of the datum, within whose class alone noises are exchanged (trainers.recipes.checks)."""
+        assert self.table is not None
+        z = self.table.normals(slots, self.source.shape)
+        return z if self.method.recipe.prior.kind == "standard" else self.method.prior.from_normals(z, condition)
 
     def _told(self, condition: Tensor | None, samples: Tensor) -> Tensor | None:
         """The condition, replaced by the null one for a share of the visits."""

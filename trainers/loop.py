@@ -124,7 +124,7 @@ class Loop:
         model: Any = torch.compile(wrapped) if recipe.training.compile else wrapped
         batches = Batches(self.method, self.source, self.order, progress.table)
         model.train()
-        with ThreadPoolExecutor(1, "draws") as pool, self._signals():
+        with ThreadPoolExecutor(1, "draws", torch.set_num_threads, (1,)) as pool, self._signals():
             pending: Future[Batch] | None = None
             saved = progress.step
             self.gauges.start(progress.step)
