@@ -1,4 +1,4 @@
-"""Shapes and types of every annotated function in lab/ and toy/ are checked (jaxtyping with beartype) while tests run."""
+"""Shapes and types of every annotated function in lab/, toy/ and trainers/ are checked (jaxtyping with beartype) while tests run."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from jaxtyping import config, install_import_hook
 
 import tests.typechecking  # noqa: F401  # the hook finds it as an attribute of `tests`
 
-install_import_hook(["lab", "toy"], "tests.typechecking.checked")
+install_import_hook(["lab", "toy", "trainers"], "tests.typechecking.checked")
 
 import torch  # noqa: E402
 

@@ -14,6 +14,7 @@ from lab.stored_pairs import StoredPairs
 from tests.trainers.priors.caches import Captions, MemoryCache
 from trainers.gauges import Gauges
 from trainers.latents import Normalisation
+from trainers.latents.captions import CaptionStates
 from trainers.loop import Loop, Progress, fresh
 from trainers.methods import Method
 from trainers.networks import Network
@@ -121,7 +122,7 @@ def data_for(recipe: Recipe, n: int = 48) -> tuple[Source, FittedPrior]:
             classes=latents.classes,
             law=latents.law,
             normalisation=latents.normalisation,
-            captions=texts,  # pyright: ignore[reportArgumentType]
+            captions=None if latents.states is None else CaptionStates([[str(i)] for i in range(n)], latents.states.__getitem__),
             null_text=latents.null_text,
         )
         return source, fit_prior(apply(plain, {"prior.kind": "standard"}), cache, None, say=_silent)  # pyright: ignore[reportArgumentType]

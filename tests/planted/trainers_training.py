@@ -1,0 +1,124 @@
+"""Faults in the trainers' recipes, networks, order, methods, loop and checkpoints."""
+
+from tests.faults import Fault
+
+GOLDEN = "tests/trainers/training/test_golden.py::test_the_first_losses_are_those_of_a_plain_loop"
+LOOP = "tests/trainers/training/test_loop.py::"
+ORDER = "tests/trainers/training/test_order.py::"
+CHECKPOINTS = "tests/trainers/training/test_checkpoints.py::"
+
+FAULTS = (
+    Fault(
+        "trainers/order.py",
+        "return step // self.steps_per_epoch",
+        "return 0",
+        ORDER + "test_an_epoch_sees_every_datum_once_and_epochs_differ",
+    ),
+    Fault(
+        "trainers/order.py",
+        "step * self.batch, (step + 1) * self.batch",
+        "0, self.batch",
+        ORDER + "test_every_step_has_sample_numbers_of_its_own",
+    ),
+    Fault(
+        "trainers/networks.py",
+        "return recipe.network.time_scale * t",
+        "return t",
+        "tests/trainers/training/test_networks.py::test_time_reaches_the_embedding_in_the_range_that_it_is_made_for",
+    ),
+    Fault(
+        "trainers/networks.py",
+        "seen = condition.ne(0).any(-1)",
+        "seen = condition.ne(1e9).any(-1)",
+        "tests/trainers/training/test_networks.py::test_padding_rows_of_a_text_do_not_count",
+    ),
+    Fault(
+        "trainers/ema.py",
+        "return min(self.decay, step / (step + 9))",
+        "return self.decay",
+        "tests/trainers/training/test_ema.py::test_the_average_is_the_formulas",
+    ),
+    Fault(
+        "trainers/ema.py",
+        "p.detach().clone().float() for p",
+        "p.detach().clone() for p",
+        "tests/trainers/training/test_ema.py::test_averages_are_fp32_and_move_where_bf16_would_stand_still",
+    ),
+    Fault(
+        "trainers/batches.py",
+        "dropped = self.order.uniforms(samples, NULL) < share",
+        "dropped = self.order.uniforms(samples, TIME) < share",
+        GOLDEN + "[condot]",
+    ),
+    Fault("trainers/batches.py", "index if flips is None else index + self.source.n * flips", "index", GOLDEN + "[loom]"),
+    Fault("trainers/methods.py", '"class-batch-ot": PerClassOT()', '"class-batch-ot": BatchOT()', GOLDEN + "[class-batchot]"),
+    Fault("trainers/methods.py", '"class-loom": PerClassOT()', '"class-loom": BatchOT()', GOLDEN + "[class-loom]"),
+    Fault("trainers/times.py", "return (u * self.steps).floor()", "return (u * self.steps)", GOLDEN + "[ddpm]"),
+    Fault(
+        "trainers/loop.py",
+        "accelerator.backward(losses.mean() / parts)",
+        "accelerator.backward(losses.mean())",
+        LOOP + "test_accumulated_micro_batches_are_one_batch",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "recipe.optimiser.clip or float",
+        "None or float",
+        LOOP + "test_the_gradient_is_clipped_before_the_step_and_its_norm_is_logged_unclipped",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "and not (due and progress.table is not None)",
+        "",
+        "tests/trainers/training/test_kill.py::test_loom_killed_at_random_steps_ends_bit_equal",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "progress.step, progress.digest = checkpoint.step, ",
+        "progress.step, progress.digest = checkpoint.step + 1, ",
+        LOOP + "test_dropout_is_the_same_after_a_resume_and_does_not_touch_other_numbers",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "if bool(torch.isfinite(norm)) or",
+        "if True or",
+        LOOP + "test_a_gradient_that_is_not_finite_ends_the_run_with_its_samples_and_keeps_the_checkpoint",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "starts[:, None] + torch.arange(micro)",
+        "starts[:, None] * 0 + torch.arange(micro)",
+        ORDER + "test_processes_and_micro_batches_share_out_every_row_once",
+    ),
+    Fault(
+        "trainers/checkpoints.py",
+        "if sha256_of(path) != expected:",
+        "if False:",
+        CHECKPOINTS + "test_a_damaged_newest_is_named_and_passed_over",
+    ),
+    Fault(
+        "trainers/checkpoints.py",
+        'if facts.get("checksum") != _checksum(facts):',
+        "if False:",
+        CHECKPOINTS + "test_a_damaged_newest_is_named_and_passed_over",
+    ),
+    Fault("trainers/checkpoints.py", "if checkpoint.folder != best:", "if True:", CHECKPOINTS + "test_the_last_ones_and_the_best_are_kept"),
+    Fault(
+        "trainers/files.py",
+        "        remove(partial)\n        raise",
+        "        raise",
+        CHECKPOINTS + "test_a_full_disk_leaves_what_was_there",
+    ),
+    Fault(
+        "trainers/recipes/checks.py",
+        "if size is not None and recipe.training.batch % size:",
+        "if False:",
+        "tests/trainers/recipes/test_settings.py::test_values_that_do_not_go_together_are_refused",
+    ),
+    Fault(
+        "trainers/runs.py",
+        'if not line.endswith(b"\\n") or of(line) > step:',
+        "if False:",
+        "tests/trainers/training/test_kill.py::test_loom_killed_at_random_steps_ends_bit_equal",
+    ),
+)
