@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+import trainers.cli
+import trainers.recipes
 from tests.faults import ROOT
 from toy import gallery
 from toy.commands import main
@@ -13,6 +15,7 @@ from toy.trace import trace
 
 README = (ROOT / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+TRAINERS = re.findall(r"`(python -m trainers [a-z]+ [^`]*)`", README)
 COMMANDS = re.findall(r"`(python -m toy [^`]*)`", README)
 
 
@@ -41,6 +44,15 @@ def test_every_command_of_the_readme_is_one(command: str, capsys: pytest.Capture
     quick = ["--count", "64"] if arguments[0] == "measure" else ["--help"]
     assert main([*arguments, *quick]) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", TRAINERS)
+def test_every_command_of_the_trainers_is_one_and_its_recipe_exists(command: str, capsys: pytest.CaptureFixture[str]):
+    arguments = shlex.split(command)[3:]
+    assert trainers.cli.main([*arguments, "--help"]) == 0
+    named = arguments[1]
+    if arguments[0] in ("train", "plan", "cache", "prior") and named != "RECIPE":
+        assert named in trainers.recipes.presets()
 
 
 def test_the_command_under_each_figure_is_the_one_that_draws_it():
