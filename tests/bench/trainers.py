@@ -66,7 +66,9 @@ def ours(recipe: Recipe, source: CacheSource, prior: object, folder: Path) -> di
 
 def main(names: list[str]) -> None:
     """Prints a line for each recipe."""
-    print(f"{'recipe':<22} {'bare img/s':>10} {'ours img/s':>10} {'ratio':>6} {'wait':>7} {'pairing':>8}   threads {torch.get_num_threads()}")
+    print(
+        f"{'recipe':<22} {'bare img/s':>10} {'ours img/s':>10} {'ratio':>6} {'wait':>7} {'pairing':>8}   threads {torch.get_num_threads()}"
+    )
     for name in names:
         recipe = by_name(name)
         folder = Path("runs/cache") / ("digits-8-pixels" if name.startswith("digits") else "emoji-64-taef2")
@@ -81,8 +83,13 @@ def main(names: list[str]) -> None:
                 found.append(ours(recipe, source, prior, Path(place) / str(k)))
         best = max(found, key=lambda f: f["images_per_second"])
         wait, pairing = (min(f[n] for f in found) for n in ("wait", "coupling"))
-        print(f"{name:<22} {max(rates):>10.0f} {best['images_per_second']:>10.0f} {best['images_per_second'] / max(rates):>6.2f} {wait:>7.2%} {pairing:>8.2%}")
+        print(
+            f"{name:<22} {max(rates):>10.0f} {best['images_per_second']:>10.0f} {best['images_per_second'] / max(rates):>6.2f} {wait:>7.2%} {pairing:>8.2%}"
+        )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["emoji-condot", "emoji-batchot", "emoji-class-batchot", "emoji-loom", "emoji-class-loom", "emoji-cpd", "emoji-cpd-ot"])
+    main(
+        sys.argv[1:]
+        or ["emoji-condot", "emoji-batchot", "emoji-class-batchot", "emoji-loom", "emoji-class-loom", "emoji-cpd", "emoji-cpd-ot"]
+    )

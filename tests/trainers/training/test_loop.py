@@ -33,9 +33,9 @@ def same(one: Progress, other: Progress) -> bool:
     """Whether weights, averages, optimiser and table are equal bit by bit."""
     a, b = weights(one.network), weights(other.network)
     shadows = [(x, y) for p, q in zip(one.averages, other.averages, strict=True) for x, y in zip(p.shadow, q.shadow, strict=True)]
-    states = [s.optimiser.state_dict()["state"] for s in (one, other)]
+    states: list[dict] = [s.optimiser.state_dict()["state"] for s in (one, other)]
     moments = [(v, states[1][i][k]) for i, each in states[0].items() for k, v in each.items()]
-    tables = one.table is None or torch.equal(one.table.state(), other.table.state())
+    tables = one.table is None or (other.table is not None and torch.equal(one.table.state(), other.table.state()))
     return tables and all(torch.equal(x, y) for x, y in [*zip(a, b, strict=True), *shadows, *moments])
 
 
