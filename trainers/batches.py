@@ -18,6 +18,8 @@ from trainers.networks import null_condition
 from trainers.order import COMPONENT, NULL, TIME, Order
 from trainers.sources import Source
 
+LATEST = 1 - 2**-24  # the last float32 before 1
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -65,7 +67,8 @@ class Batches:
             x_0, x_1, condition = self._coupled(step, samples, index, timed)
             samples, index, x_0, x_1 = samples[rows], index[rows], x_0[rows], x_1[rows]
             condition = None if condition is None else condition[rows]
-        t = self.method.times.from_uniforms(self.order.uniforms(samples, TIME)).float()
+        # Not 1 itself, to which float32 rounds one time in 2^25: a score is infinite there, and the diffusion path's velocity unbounded.
+        t = self.method.times.from_uniforms(self.order.uniforms(samples, TIME)).float().clamp(max=min(self.method.path.last_time, LATEST))
         return Batch(samples, index, x_0, x_1, t, condition, self._told(condition, samples))
 
     def _paired(self, samples: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ Written under another name, synced, renamed: a folder of this name is whole, unl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def _checksum(facts: Mapping[str, Any]) -> str:
 
 def average_names(recipe: Recipe) -> list[str]:
     """The folders of the averages, in the order of the decays: ema, then ema-DECAY."""
-    return [f"ema-{decay:g}" if i else "ema" for i, decay in enumerate(recipe.training.ema)]
+    return [f"ema-{decay!r}" if i else "ema" for i, decay in enumerate(recipe.training.ema)]
 
 
 def all_checkpoints(checkpoints: Path) -> list[Checkpoint]:
@@ -201,8 +202,9 @@ def prune(checkpoints: Path, keep: int) -> None:
     losses: dict[Path, float] = {}
     for checkpoint in found:
         try:
-            if checkpoint.facts.get("held_out_loss") is not None:
-                losses[checkpoint.folder] = checkpoint.facts["held_out_loss"]
+            loss = checkpoint.facts.get("held_out_loss")
+            if loss is not None and isfinite(loss):
+                losses[checkpoint.folder] = loss
         except ValueError:  # a damaged one has no say in which is best
             continue
     best = min(losses, key=lambda folder: losses[folder], default=None)

@@ -13,8 +13,8 @@ os.umask(UMASK)
 
 
 def beside(path: Path) -> Path:
-    """The temporary name under which a file or folder is made before it takes its own; hidden, and never read."""
-    return path.with_name(f".{path.name}.partial")
+    """The temporary name under which this process makes a file or folder before it takes its own; hidden, and never read."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 import torch
@@ -28,8 +29,9 @@ class Window:
 
     def step(self, norm: float, rate: float) -> None:
         """Takes in a step's gradient norm, before clipping, and its learning rate."""
-        self.norms += norm
-        self.largest, self.rate, self.steps = max(self.largest, norm), rate, self.steps + 1
+        self.rate = rate
+        if isfinite(norm):  # else a step that fp16 skipped
+            self.norms, self.largest, self.steps = self.norms + norm, max(self.largest, norm), self.steps + 1
 
     def reduced(self, accelerator: Any) -> "Window":
         """The losses of all processes together."""
@@ -37,8 +39,10 @@ class Window:
             return self
         sums = torch.stack((self.bins.total, self.bins.total_of_squares, self.bins.count.double())).float()
         total, squares, count = accelerator.reduce(sums.to(accelerator.device), "sum").double().cpu()
-        self.bins = TimeBins(total, squares, count.long())
-        return self
+        whole = Window()
+        whole.bins = TimeBins(total, squares, count.long())
+        whole.norms, whole.largest, whole.rate, whole.steps = self.norms, self.largest, self.rate, self.steps
+        return whole
 
     def summary(self) -> dict[str, Any]:
         """For the metrics: mean loss, loss by time bin (None where none fell), mean and largest norm of the gradient before clipping, learning rate."""
@@ -69,7 +73,7 @@ class Window:
 class Gauges:
     """Speed and use of the machine, and the progress bar on standard error.
 
-    flops: of one image, forwards and backwards; peak: floating-point operations a second that the device can do at this precision, None where not known.
+    flops: of one image, forwards and backwards; peak: floating-point operations a second that all devices together can do at this precision, None where not known.
     """
 
     def __init__(

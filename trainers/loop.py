@@ -32,6 +32,8 @@ from trainers.runs import Run
 from trainers.sources import Source
 from trainers.validation import held_out_loss
 
+MOST_SKIPPED = 100  # steps running that fp16's scaler may skip: it halves its scale each time, and 2^-100 of it is nothing
+NAMED = 16  # samples that a message names
 FINISHED, STOPPED = 0, 75  # exit statuses: the latter is EX_TEMPFAIL, which schedulers take for "run it again"
 
 
@@ -114,7 +116,7 @@ class Loop:
         self.recipe, self.method, self.source, self.held_out, self.run = recipe, method, source, held_out, run
         self.accelerator, self.facts, self.preview, self.gauges, self.name_of, self.say = accelerator, facts, preview, gauges, name_of, say
         self.order = Order(source.n, recipe.training.batch, recipe.training.seed)
-        self.stopping, self.mirror = False, mirror or Mirror()
+        self.stopping, self.skipped, self.mirror = False, 0, mirror or Mirror()
         self.rows, self.micro = own_rows(recipe, accelerator.process_index, accelerator.num_processes)
 
     def train(self, progress: Progress) -> int:
@@ -133,14 +135,14 @@ class Loop:
                 with self.gauges.waiting():
                     batch = batches.draw(step, self.rows, self.gauges.coupled) if pending is None else pending.result()
                 pending = None
+                stop = self._asked_to_stop()  # by one process, by all: they must draw, save and end alike
                 due = (step + 1) % recipe.training.checkpoint_every == 0 or step + 1 == recipe.training.steps
                 # A table is changed by drawing: it must not be a step ahead when it is saved.
-                if step + 1 < recipe.training.steps and not (due and progress.table is not None) and not self.stopping:
+                if step + 1 < recipe.training.steps and not (due and progress.table is not None) and not stop:
                     pending = pool.submit(batches.draw, step + 1, self.rows, self.gauges.coupled)
                 self._step(model, optimiser, progress, batch)
                 progress.step += 1
                 self._record(progress)
-                stop = self._asked_to_stop() and (progress.table is None or pending is None)
                 if due or stop:
                     self._save(progress)
                     saved = progress.step
@@ -173,24 +175,41 @@ class Loop:
             with nullcontext() if a + 1 == parts else accelerator.no_sync(model):
                 losses = self.method.losses(model, micro.x_0, micro.x_1, micro.t, micro.told)
                 accelerator.backward(losses.mean() / parts)
+            self._check_losses(losses.detach(), step, micro)
             progress.window.add(losses.detach(), micro.t)
         norm = accelerator.clip_grad_norm_(model.parameters(), recipe.optimiser.clip or float("inf"))
-        self._check_finite(norm, step, batch)
+        self._check_norm(norm, step, batch)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        if not accelerator.optimizer_step_was_skipped:
+        if accelerator.optimizer_step_was_skipped:  # by the scaler of fp16, whose gradient overflowed
+            self.skipped += 1
+            if self.skipped > MOST_SKIPPED:
+                raise Diverged(
+                    f"fp16 has skipped {self.skipped} steps running, to step {step + 1}; use training.precision=bf16 or fp32. The last checkpoint is kept"
+                )
+        else:
+            self.skipped = 0
             for average in progress.averages:
                 average.update(progress.network.parameters(), step + 1)
         progress.window.step(float(norm), rate)
         progress.digest = self._digest(progress.digest, step, batch)
 
-    def _check_finite(self, norm: Tensor, step: int, batch: Batch) -> None:
-        """With fp16 the scaler skips a step whose gradient overflows; anything else that is not finite ends the training."""
-        if bool(torch.isfinite(norm)) or self.accelerator.scaler is not None:
-            return
-        names = ", ".join(f"{int(i)} ({self.name_of(int(i))})" for i in batch.index[:8])
+    def _check_losses(self, losses: Tensor, step: int, batch: Batch) -> None:
+        """Raises Diverged naming the samples whose loss is not finite."""
+        bad = torch.nonzero(~torch.isfinite(losses.cpu()))[:, 0]
+        if len(bad):
+            self._diverged("loss", step, batch.index[bad])
+
+    def _check_norm(self, norm: Tensor, step: int, batch: Batch) -> None:
+        """With fp16 the scaler skips a step whose gradient overflows; else a gradient that is not finite ends the training."""
+        if not bool(torch.isfinite(norm)) and self.accelerator.scaler is None:
+            self._diverged("gradient", step, batch.index)
+
+    def _diverged(self, what: str, step: int, index: Tensor) -> None:
+        names = ", ".join(f"{int(i)} ({self.name_of(int(i))})" for i in index[:NAMED])
+        more = f" and {len(index) - NAMED} more" if len(index) > NAMED else ""
         raise Diverged(
-            f"the gradient of step {step + 1} is not finite. Samples of the batch, the first of {len(batch.index)}: {names}. The last checkpoint is kept; "
+            f"the {what} of step {step + 1} is not finite, with samples {names}{more}. The last checkpoint is kept; "
             "lower optimiser.learning_rate, set optimiser.clip, or use training.precision=fp32"
         )
 
@@ -224,6 +243,7 @@ class Loop:
             self.gauges.show(progress.step, line)
 
     def _save(self, progress: Progress) -> None:
+        window = progress.window.reduced(self.accelerator)
         if not self.accelerator.is_main_process:
             self.accelerator.wait_for_everyone()
             return
@@ -242,7 +262,7 @@ class Loop:
             "classes": list(self.source.classes),
             "held_out_loss": loss,
             "digest": progress.digest,
-            "window": progress.window.state(),
+            "window": window.state(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "seconds": self.gauges.seconds,
         }

@@ -32,6 +32,7 @@ DEVICES = {
         Device("v100", {"fp16": 125e12, "fp32": 15.7e12}, 32 * GB),
     )
 }
+LONGEST = 1e12  # operations of a step that is timed: some ten seconds of two cores
 USE = 0.25  # of the peak: published U-Nets reach .24 to .28; .40 is optimistic, and 8 x 8 latents shrink to 1 x 1 inside
 LATENT = {"none": (1, None), "taef2": (8, 32), "tiny": (8, 4), "kl": (8, 4), "vq": (8, 4)}  # downsampling factor and channels
 CLASSES = {
@@ -122,7 +123,7 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
     memory, checkpoint = 4 * count * (4 + averages), 4 * count * (3 + averages)
     images = recipe.training.batch * recipe.training.steps
     if device is None:
-        rate, used, measured, name = _measured(recipe, shape, classes, width, memory), None, True, "this machine"
+        rate, used, measured, name = _measured(recipe, shape, classes, width, memory, step), None, True, "this machine"
         if rate is None:
             raise ValueError(
                 f"the network of {recipe.name} takes {memory / 1e9:.1f} GB before activations, more than this machine has free; name a --device: {', '.join(DEVICES)}"
@@ -146,14 +147,18 @@ def _peak(device: str, recipe: Recipe) -> float:
     return peak
 
 
-def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: int, memory: int) -> float | None:
-    """Images a second of whole steps here, by the best of three after one to warm up, on as many threads as training takes; None where weights would not fit."""
+def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: int, memory: int, step: float) -> float | None:
+    """Images a second of whole steps here, by the best of three after one to warm up, on as many threads as training takes; None where weights would not fit.
+
+    step: operations for one image.
+    """
     if not torch.cuda.is_available() and memory > 0.8 * _free_memory():
         return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = build(recipe, shape, classes, width).to(device)
     optimiser = torch.optim.Adam(network.parameters(), fused=True)
-    micro = recipe.training.batch // recipe.training.accumulation
+    # As much of a micro-batch as a step of some ten seconds can be of.
+    micro = max(1, min(recipe.training.batch // recipe.training.accumulation, int(LONGEST // step)))
     x, t = torch.randn(micro, *shape, device=device), torch.rand(micro, device=device)
     condition = None
     if recipe.data.condition == "class":
@@ -195,12 +200,13 @@ def _free_memory() -> int:
     return psutil.virtual_memory().available
 
 
-def peak_of(device: torch.device, precision: str) -> float | None:
-    """The peak of the GPU at hand, where it is one of DEVICES; None on a CPU, whose peak is not known."""
+def peak_of(device: torch.device, precision: str, processes: int = 1) -> float | None:
+    """The peak of `processes` GPUs like the one at hand, where it is one of DEVICES; None on a CPU, whose peak is not known."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device).lower().replace(" ", "")
-    return next((d.peak.get(precision) for key, d in DEVICES.items() if key in name), None)
+    peak = next((d.peak.get(precision) for key, d in DEVICES.items() if key in name), None)
+    return None if peak is None else processes * peak
 
 
 def table(plan: Plan) -> str:

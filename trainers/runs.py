@@ -62,6 +62,11 @@ class Run:
             before = flatten(self.recipe())
             recipe = apply(recipe, {name: before[name] for name in PATHS if flatten(recipe)[name] is None})
             changed = {n: v for n, v in differences(self.recipe(), recipe).items() if n not in FREE and not n.startswith(FREE_PARTS)}
+            if recipe.optimiser.decay != "constant" and before["training.steps"] != recipe.training.steps:
+                changed["training.steps"] = (
+                    before["training.steps"],
+                    recipe.training.steps,
+                )  # the learning rate would have fallen otherwise
             if changed:
                 listed = "; ".join(f"{n} was {described(old)}, now {described(new)}" for n, (old, new) in changed.items())
                 raise ValueError(f"{self.folder} holds another training ({listed}); give those values, or name a new --run")

@@ -2,8 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +15,23 @@ import torch
 from trainers import checkpoints
 from trainers.autoencoders import load_autoencoder
 from trainers.files import read_json, remove
-from trainers.gauges import Gauges
+from trainers.gauges import Gauges, Window
 from trainers.grids import grid, save_png
 from trainers.latents import build_cache, default_folder, open_cache
-from trainers.loop import Loop, Progress, fresh, method_of, resumed
+from trainers.loop import STOPPED, Loop, Progress, fresh, method_of, resumed
 from trainers.methods import Method
 from trainers.mirror import Mirror, mirror_of
 from trainers.networks import Network
 from trainers.planning import operations, peak_of
 from trainers.priors import FittedPrior, fit_prior
-from trainers.recipes import Recipe, check, warnings
-from trainers.runs import Run
+from trainers.recipes import Recipe, apply, check, flatten, warnings
+from trainers.runs import PATHS, Run
 from trainers.sampling import sample
 from trainers.sources import CacheSource, Source
 
 Say = Callable[[str], None]
 PREVIEW_SEED = 7
+PATIENCE = timedelta(hours=24)  # of processes that wait for one another
 
 
 def prior_file(recipe: Recipe, cache: Path) -> Path:
@@ -67,34 +71,61 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
     Raises ValueError for recipes, data and folders that do not fit; Diverged; OSError where the disk is full.
     """
     from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
 
     check(recipe)
-    run, cache = Run(folder), cache or default_folder(recipe, runs)
+    run = Run(folder)
     if recipe.training.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision=fp16 needs a GPU; on a CPU take bf16 or fp32")
     threads = recipe.training.threads or (1 if recipe.network.kind == "mlp" else None)
     if threads is not None:
         torch.set_num_threads(threads)
     mixed = {"fp32": "no"}.get(recipe.training.precision, recipe.training.precision)
-    accelerator = Accelerator(mixed_precision=mixed)
-    main = accelerator.is_main_process
-    tell = say if main else _silent
-    if not main:
+    # The first process may encode a whole data set while the others wait for it.
+    accelerator = Accelerator(mixed_precision=mixed, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+    if not accelerator.is_main_process:
         accelerator.wait_for_everyone()
-        return _train(recipe, run, cache, accelerator, tell)
+        recipe = apply(recipe, {name: value for name, value in flatten(run.recipe()).items() if name in PATHS})
+        return _train(recipe, run, cache or default_folder(recipe, runs), accelerator, _silent)
     existed = folder.exists()
     try:
-        with run.locked():
+        with run.locked(), _stoppable():
             recipe = run.begin(recipe)
+            cache = cache or default_folder(recipe, runs)
             for sentence in warnings(recipe):
-                tell(f"note: {sentence}")
-            prepare(recipe, cache, say=tell)
+                say(f"note: {sentence}")
+            prepare(recipe, cache, say=say)
             accelerator.wait_for_everyone()
-            return _train(recipe, run, cache, accelerator, tell)
+            return _train(recipe, run, cache, accelerator, say)
+    except Terminated:
+        say("stopped before the first step; the same command goes on from what is made")
+        return STOPPED
     except ValueError:
         if not existed and not run.metrics.exists():  # nothing was trained: leave no folder behind
             remove(folder)
         raise
+
+
+class Terminated(BaseException):
+    """SIGTERM came before the loop, which has its own way to end. No Exception: nothing between may swallow it."""
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turns SIGTERM into Terminated, so that what is half-written is taken away. Nothing outside the main thread, where no signal comes in."""
+
+    def stop(_number: int, _frame: Any) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _silent(_: str) -> None:
@@ -111,9 +142,13 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
     seconds = 0.0
     if checkpoint is not None:
         progress, seconds = resumed(recipe, checkpoint, progress), float(checkpoint.facts["seconds"])
+        if not accelerator.is_main_process:
+            progress.window = Window()  # the stored one is that of all processes together
         say(f"going on from step {progress.step} of {recipe.training.steps}")
     if accelerator.is_main_process:
         run.rewind(progress.step)
+        for left in run.checkpoints.glob(".step-*.partial"):  # of a process that was killed while it wrote
+            remove(left)
     if progress.step >= recipe.training.steps:
         say(f"{run.folder} is trained: {progress.step} steps; --steps N for more")
         return 0
@@ -124,7 +159,7 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
         steps=recipe.training.steps,
         device=accelerator.device,
         flops=_operations(recipe, source, text_width),
-        peak=peak_of(accelerator.device, recipe.training.precision),
+        peak=peak_of(accelerator.device, recipe.training.precision, accelerator.num_processes),
         bar=accelerator.is_main_process,
         before=seconds,
     )

@@ -100,8 +100,8 @@ def check(recipe: Recipe) -> None:
     training = recipe.training
     if training.batch % training.accumulation:
         raise ValueError(f"training.batch={training.batch} must be a multiple of training.accumulation={training.accumulation}")
-    if not training.ema or not all(0 <= decay < 1 for decay in training.ema):
-        raise ValueError(f"training.ema={training.ema} must be decays in [0, 1), the first being the one to sample from")
+    if not training.ema or not all(0 <= decay < 1 for decay in training.ema) or len(set(training.ema)) < len(training.ema):
+        raise ValueError(f"training.ema={training.ema} must be different decays in [0, 1), the first being the one to sample from")
     for beta in recipe.optimiser.betas:
         if not 0 <= beta < 1:
             raise ValueError(f"optimiser.betas={recipe.optimiser.betas} must lie in [0, 1)")

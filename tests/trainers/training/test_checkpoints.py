@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -169,7 +170,10 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch):
     synced = []
     monkeypatch.setattr(files, "sync", lambda p: synced.append(p.name))
     write_json(path, {"a": 2})
-    assert synced == [".facts.json.partial", tmp_path.name]  # the file before its new name, then the folder that holds the name
+    assert synced == [
+        f".facts.json.{os.getpid()}.partial",
+        tmp_path.name,
+    ]  # the file before its new name, then the folder that holds the name
 
 
 def test_an_optimiser_of_another_network_is_refused(run: Path):

@@ -1,24 +1,34 @@
 """Two processes on this machine see the samples of one, and end where it ends."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from safetensors.torch import load_file
 
-from tests.trainers.training.commands import ROOT, run
+from tests.trainers.training.commands import ROOT, run, wait_for_step
+from trainers.checkpoints import all_checkpoints
 from trainers.files import read_json
 
 STEPS = 20
 
 
-def two_processes(folder: Path, *arguments: str) -> None:
+def launched(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "trainers", "--", *arguments]
-    done = subprocess.run(launch, cwd=folder, env=env, capture_output=True, text=True, timeout=570, check=False)
-    assert done.returncode == 0, done.stderr
+    return subprocess.Popen(launch, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def two_processes(folder: Path, *arguments: str) -> None:
+    process = launched(folder, *arguments)
+    said = process.communicate(timeout=570)[1]
+    assert process.returncode == 0, said
 
 
 def seen(log: Path) -> list[list[int]]:
@@ -49,3 +59,29 @@ def test_two_processes_end_where_one_ends(method: str, tmp_path):
         assert tables[0].equal(tables[1])
     losses = [read_json(folder / "state.json")["held_out_loss"] for folder in (one, two)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_two_processes_that_are_told_to_stop_one_after_the_other_end_together_and_go_on(tmp_path):
+    """The signal reaches one of them first; neither may wait for the other for ever, and metrics after the resume are those of an uninterrupted run."""
+    settings = ("--set", "training.log_samples=true", "--set", "training.log_every=5", "--set", "optimiser.eps=1e-4")
+    two_processes(tmp_path, "train", "digits-loom", "--run", "straight", *settings, "--steps", "60")
+    process = launched(tmp_path, "train", "digits-loom", "--run", "stopped", *settings, "--steps", "60")
+    wait_for_step(tmp_path / "stopped", 7, process)
+    workers = sorted(psutil.Process(process.pid).children(), key=lambda p: p.pid)
+    assert len(workers) == 2
+    for worker in workers:
+        worker.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+    said = process.communicate(timeout=120)[1]
+    stopped = all_checkpoints(tmp_path / "stopped" / "checkpoints")[-1]
+    assert 7 <= stopped.step < 60, said
+    two_processes(tmp_path, "train", "digits-loom", "--run", "stopped", *settings, "--steps", "60")
+    ends = [all_checkpoints(tmp_path / name / "checkpoints")[-1] for name in ("straight", "stopped")]
+    assert ends[0].tensors("state.safetensors")["table"].equal(ends[1].tensors("state.safetensors")["table"])
+    lines = [
+        [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("straight", "stopped")
+    ]
+    for one, other in zip(*lines, strict=True):
+        assert one["step"] == other["step"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert one["loss_by_time"] == pytest.approx(other["loss_by_time"], rel=1e-5)
