@@ -16,6 +16,7 @@ from trainers.sampling import Samples, labels, sample, start
 from trainers.trained import Trained, load_trained
 
 ABOUT = "samples.json"
+MOST = 65_536  # pictures of one call, which are held in memory
 
 
 def conditions(trained: Trained, texts: Sequence[str], count: int, seed: int) -> tuple[Tensor | None, list[str]]:
@@ -68,6 +69,8 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     """Samples as wanted, in wanted.out; returns what samples.json says. Raises ValueError for what the checkpoint cannot do."""
     from tqdm import tqdm
 
+    if wanted.n > MOST:
+        raise ValueError(f"--n {wanted.n} must be at most {MOST}; `python -m trainers pairs` makes more, shard by shard")
     for name, value in (("n", wanted.n), ("rows", wanted.rows)):
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value} must be at least 1")
@@ -76,7 +79,6 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     trained = load_trained(wanted.folder, wanted.weights, wanted.device)
     condition, names = conditions(trained, wanted.condition, wanted.n, wanted.seed)
     guidance = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if condition is not None else 1.0)
-    wanted.out.mkdir(parents=True, exist_ok=True)
     with tqdm(total=wanted.n, unit="sample", disable=wanted.prior or None) as bar:
         made = (
             _prior_alone(trained, wanted, condition)
@@ -97,6 +99,7 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
                 progress=bar.update,
             )
         )
+    wanted.out.mkdir(parents=True, exist_ok=True)
     about = {
         "checkpoint": str(trained.checkpoint.folder),
         "weights": wanted.weights,

@@ -1,17 +1,17 @@
 """A run's folder: the whole truth about one training. Any index over runs can be made again from such folders.
 
-recipe.toml   metrics.jsonl   samples/*.png   checkpoints/step-00001000/   log.txt   process.json   lock
+recipe.toml   metrics.jsonl   samples/*.png   checkpoints/step-00001000/   process.json   lock   samples.log where it is wanted
 """
 
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from trainers.files import write_json
+from trainers.files import write_atomically, write_json
 from trainers.recipes import Recipe, apply, differences, flatten, read_recipe, write_recipe
 from trainers.recipes.checks import described
 
@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.recipe_file, self.metrics, self.log = folder / "recipe.toml", folder / "metrics.jsonl", folder / "log.txt"
+        self.recipe_file, self.metrics = folder / "recipe.toml", folder / "metrics.jsonl"
         self.samples, self.checkpoints, self.process = folder / "samples", folder / "checkpoints", folder / "process.json"
 
     def sample_log(self, process: int = 0) -> Path:
@@ -58,7 +58,7 @@ class Run:
 
         Raises ValueError naming every value that differs.
         """
-        if self.exists:
+        if self.exists and (self.metrics.exists() or any(self.checkpoints.glob("step-*"))):  # else nothing was trained, and all may change
             before = flatten(self.recipe())
             recipe = apply(recipe, {name: before[name] for name in PATHS if flatten(recipe)[name] is None})
             changed = {n: v for n, v in differences(self.recipe(), recipe).items() if n not in FREE and not n.startswith(FREE_PARTS)}
@@ -70,7 +70,7 @@ class Run:
             if changed:
                 listed = "; ".join(f"{n} was {described(old)}, now {described(new)}" for n, (old, new) in changed.items())
                 raise ValueError(f"{self.folder} holds another training ({listed}); give those values, or name a new --run")
-        elif self.folder.exists() and any(p.name not in ("lock", "process.json") for p in self.folder.iterdir()):
+        elif not self.exists and self.folder.exists() and any(p.name not in ("lock", "process.json") for p in self.folder.iterdir()):
             raise ValueError(f"{self.folder} is not empty and not a run's folder; name another --run")
         for folder in (self.folder, self.samples, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
@@ -94,24 +94,36 @@ class Run:
             finally:
                 self.process.unlink(missing_ok=True)
 
-    def rewind(self, step: int) -> None:
-        """Takes away what the metrics and the sample log say of steps after `step`, which will be made again."""
-        for path in (self.metrics, *self.folder.glob("samples*.log")):
+    def rewind(self, step: int, say: Callable[[str], None]) -> None:
+        """Takes away what the metrics and the sample log say of steps after `step`, which will be made again, and names lines that are damaged.
+
+        A last line that was being written when the machine stopped goes without a word.
+        """
+        for path in (self.metrics, *sorted(self.folder.glob("samples*.log"))):
             if not path.exists():
                 continue
-            of = (lambda line: json.loads(line)["step"]) if path == self.metrics else (lambda line: int(line.split(b" ")[0]))
-            end = 0
-            with path.open("rb+") as file:
-                for line in file:
-                    try:
-                        if not line.endswith(b"\n") or of(line) > step:
-                            break
-                    except ValueError:  # a line that was being written when the machine stopped
-                        break
-                    end += len(line)
-                file.truncate(end)
+            lines = path.read_bytes().splitlines(keepends=True)
+            if lines and not lines[-1].endswith(b"\n"):
+                lines.pop()
+            steps = [_step_of(line, path == self.metrics) for line in lines]
+            damaged = [i + 1 for i, found in enumerate(steps) if found is None]
+            if damaged:
+                say(
+                    f"{path}: line {damaged[0]} is damaged{f', and {len(damaged) - 1} more' if damaged[1:] else ''}; left out, the others stay"
+                )
+            kept = b"".join(line for line, found in zip(lines, steps, strict=True) if found is not None and found <= step)
+            write_atomically(path, lambda partial, kept=kept: partial.write_bytes(kept))
 
     def record(self, line: dict[str, Any]) -> None:
         """Appends one line to the metrics."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _step_of(line: bytes, metrics: bool) -> int | None:
+    """The step that a line speaks of; None for a line that is none of ours."""
+    try:
+        found = json.loads(line)["step"] if metrics else line.split(b" ")[0]
+        return int(found)
+    except (ValueError, KeyError, TypeError):
+        return None

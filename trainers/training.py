@@ -22,6 +22,7 @@ from trainers.loop import STOPPED, Loop, Progress, fresh, method_of, resumed
 from trainers.methods import Method
 from trainers.mirror import Mirror, mirror_of
 from trainers.networks import Network
+from trainers.order import Order
 from trainers.planning import operations, peak_of
 from trainers.priors import FittedPrior, fit_prior
 from trainers.recipes import Recipe, apply, check, flatten, warnings
@@ -48,6 +49,9 @@ def prepare(recipe: Recipe, cache: Path, *, say: Say) -> None:
     if recipe.coupling.kind == "pairs":
         return
     build_cache(recipe, cache, say=say)
+    Order(
+        len(open_cache(cache, "train", recipe)), recipe.training.batch, recipe.training.seed
+    )  # a batch that is too large is refused before anything is fitted
     path = prior_file(recipe, cache)
     if not path.exists():
         held_out = open_cache(cache, "val", recipe)
@@ -146,7 +150,7 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
             progress.window = Window()  # the stored one is that of all processes together
         say(f"going on from step {progress.step} of {recipe.training.steps}")
     if accelerator.is_main_process:
-        run.rewind(progress.step)
+        run.rewind(progress.step, say)
         for left in run.checkpoints.glob(".step-*.partial"):  # of a process that was killed while it wrote
             remove(left)
     if progress.step >= recipe.training.steps:

@@ -117,8 +117,8 @@ FAULTS = (
     ),
     Fault(
         "trainers/runs.py",
-        'if not line.endswith(b"\\n") or of(line) > step:',
-        "if False:",
+        "found is not None and found <= step",
+        "True",
         "tests/trainers/training/test_kill.py::test_loom_killed_at_random_steps_ends_bit_equal",
     ),
 )

@@ -1,7 +1,7 @@
 """Fits the prior that a recipe asks for to a latent cache, and reports how well it knows data that it did not see."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab.checks import check_name
@@ -13,6 +13,7 @@ from trainers.priors.visits import Latents, Visits
 from trainers.recipes.schema import Recipe
 
 Say = Callable[[str], None]
+NAMED = 8  # classes that a line names
 
 
 def _standard(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[Gaussian, dict[str, Any]]:
@@ -52,10 +53,19 @@ def fit_prior(recipe: Recipe, cache: Latents, held_out: Latents | None = None, *
     }
     report["seconds"] = round(time.perf_counter() - begun, 3)
     if recipe.prior.kind != "standard":
-        pooled = [f"class {c}" for c in (*found.get("fell_back", ()), *found.get("missing", ()))]
-        note = f"; too few members for a covariance of their own: {', '.join(pooled)}" if pooled else ""
+        note = "".join(
+            f"; {len(found[key])} of {len(cache.classes)} classes {what}: {_few(found[key], cache.classes)}"
+            for key, what in (("fell_back", "have too few members for a covariance of their own"), ("missing", "have no members"))
+            if found.get(key)
+        )
         say(f"{recipe.prior.kind} prior: fitted to {len(cache):,} items in {report['seconds']:.1f} s{note}")
     return FittedPrior(recipe.prior.kind, prior, report)
+
+
+def _few(numbers: Sequence[int], names: Sequence[str]) -> str:
+    """The names of some classes, not of a thousand."""
+    shown = ", ".join(names[c] for c in numbers[:NAMED])
+    return shown if len(numbers) <= NAMED else f"{shown}, ..."
 
 
 def _general(recipe: Recipe, cache: Latents) -> dict[str, Any]:

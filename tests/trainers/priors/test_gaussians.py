@@ -304,4 +304,4 @@ def test_a_fit_says_how_long_it_took_and_which_classes_fell_back():
     )
     assert len(said) == 1
     assert said[0].startswith("class-gaussian prior: fitted to 120 items in ")
-    assert said[0].endswith("too few members for a covariance of their own: class 1")
+    assert said[0].endswith("1 of 3 classes have no members: class 1")

@@ -63,6 +63,26 @@ def test_cpd_and_its_baselines_are_set_up_as_reported(method: str, data: str, ba
     assert (r.autoencoder.kind, r.autoencoder.normalise) == ("vq", "none")
 
 
+FLOW_MATCHING = {
+    "fm-cifar10": ((256, 512, 512, 512), 2, (16,), 256, 391_000, 5e-4, 45_000, "linear"),
+    "fm-imagenet32": ((256, 512, 512, 512), 3, (16, 8), 1024, 250_000, 1e-4, 20_000, "linear"),
+    "fm-imagenet64": ((192, 384, 576, 768), 3, (32, 16, 8), 2048, 157_000, 1e-4, 0, "constant"),
+}
+
+
+@pytest.mark.parametrize("name", FLOW_MATCHING)
+@pytest.mark.parametrize(
+    ("ending", "path", "target"), [("", "cond-ot", "velocity"), ("-diffusion", "vp", "velocity"), ("-score", "vp", "score")]
+)
+def test_flow_matching_is_set_up_as_reported(name: str, ending: str, path: str, target: str):
+    r = by_name(name + ending)
+    network, training, o = r.network, r.training, r.optimiser
+    found = (network.channels, network.layers, network.attention, training.batch, training.steps, o.learning_rate, o.warmup, o.decay)
+    assert found == FLOW_MATCHING[name]
+    assert (r.path.kind, r.loss.target, r.data.condition, network.heads_of, network.dropout) == (path, target, "none", 64, 0.0)
+    assert (r.sampling.solver, r.sampling.split) == ("dopri5", "train")
+
+
 def test_the_networks_have_the_papers_sizes():
     """872.30M is diffusers' default with cross-attention 1280; a class table and a text projection come on top."""
     imagenet = meta_network(by_name("cpd-imagenet64"), (4, 8, 8))

@@ -10,6 +10,8 @@ from tests.trainers.training.commands import run, start, wait_for_step
 from trainers import cli, loop
 from trainers.checkpoints import all_checkpoints
 from trainers.files import read_json
+from trainers.recipes import apply, by_name, flatten
+from trainers.runs import FREE, FREE_PARTS, PATHS, Run
 
 SHORT = (
     "--steps",
@@ -103,6 +105,31 @@ def test_bad_input_ends_in_one_line_and_status_2(arguments: tuple[str, ...], wor
     assert said.startswith("error: ")
     after = sorted(p for p in inside.rglob("*") if p.is_file() and "cache" not in p.parts and p.name not in ("lock", ".lock"))
     assert after == before
+
+
+def test_only_how_long_and_how_it_is_watched_may_change(tmp_path):
+    """Every other value of a recipe makes another training, and is refused by its name."""
+    recipe = by_name("digits-condot")
+    kept = Run(tmp_path / "run")
+    kept.begin(recipe)
+    kept.metrics.touch()  # something was trained
+    content, free = kept.recipe_file.read_text(), set()
+    for name, value in flatten(recipe).items():
+        other: object = {bool: not value, int: 97, float: 0.123, str: "other"}.get(type(value), 3)
+        if isinstance(value, tuple):
+            other = (0.5, 0.25) if name in ("training.ema", "optimiser.betas") else (7,)
+        if value is None:
+            other = "x" if name in (*PATHS, "coupling.pairs") else 0.5 if name in ("prior.shrinkage", "prior.sigma") else 3
+        try:
+            kept.begin(apply(recipe, {name: other}))
+        except ValueError as error:
+            assert name in str(error)  # noqa: PT017  # some are refused, some are not: that is what is asked
+        else:
+            free.add(name)
+            kept.recipe_file.write_text(content)
+    assert free == {n for n in flatten(recipe) if n in FREE or n.startswith(FREE_PARTS)}
+    parts = {n.partition(".")[0] for n in free}
+    assert not parts & {"network", "prior", "coupling", "path", "loss", "optimiser", "data", "autoencoder", "text"}
 
 
 def test_a_full_disk_is_said_in_one_line_and_keeps_the_last_checkpoint(tmp_path, monkeypatch, folder, capsys):

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
@@ -54,7 +55,7 @@ def test_speed_wait_and_use_are_shares_of_the_time_that_passed(monkeypatch):
     gauges.close()
 
 
-def test_memory_is_the_processes_own():
-    before = memory(torch.device("cpu"))
-    held = torch.ones(40 * 2**20)
-    assert memory(torch.device("cpu")) - before > 0.5 * held.numel() * 4
+def test_memory_is_the_most_that_the_process_has_taken():
+    held = torch.ones(8 * 2**20)
+    assert memory(torch.device("cpu")) >= 0.95 * psutil.Process().memory_info().rss
+    assert memory(torch.device("cpu")) >= held.numel() * 4

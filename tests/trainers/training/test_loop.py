@@ -10,11 +10,16 @@ import pytest
 import torch
 
 from tests.trainers.training.small import data_for, loop_for, shrunk, weights
+from trainers.batches import Batches
 from trainers.checkpoints import all_checkpoints, newest
+from trainers.ema import Average
 from trainers.loop import STOPPED, Diverged, Loop, Progress, learning_rate, resumed
 from trainers.methods import Method
+from trainers.order import Order
 from trainers.recipes import METHODS, apply, by_name
 from trainers.recipes.schema import Recipe
+from trainers.runs import Run
+from trainers.validation import held_out_loss
 
 TINY = shrunk(by_name("emoji-condot"), **{"training.precision": "fp32", "training.steps": 6})
 
@@ -136,12 +141,31 @@ def test_a_run_that_was_asked_to_stop_goes_on_bit_equal(method: str, tmp_path):
     assert last.step == 6  # the step after the one in which the signal came
     loop, progress = loop_for(recipe, tmp_path / "b")
     progress = resumed(recipe, last, progress)
-    loop.run.rewind(progress.step)
+    loop.run.rewind(progress.step, print)
     assert loop.train(progress) == 0
     assert same(straight, progress)
     timeless = ("step", "loss", "loss_by_time", "gradient_norm", "learning_rate", "digest")
     assert [[one[k] for k in timeless] for one in lines(tmp_path / "a")] == [[one[k] for k in timeless] for one in lines(tmp_path / "b")]
     assert (tmp_path / "a" / "samples.log").read_text() == (tmp_path / "b" / "samples.log").read_text()
+
+
+def test_a_damaged_record_is_named_and_costs_no_other(tmp_path):
+    trained(apply(TINY, {"training.log_samples": True}), tmp_path)
+    run, good = Run(tmp_path), (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_text("".join([good[0], "garbage\n", '{"a": 1}\n', *good[1:], good[2][:20]]))
+    said: list[str] = []
+    run.rewind(4, said.append)
+    assert (tmp_path / "metrics.jsonl").read_text() == "".join(good[:4])
+    assert len((tmp_path / "samples.log").read_text().splitlines()) == 4
+    (sentence,) = said
+    assert "line 2 is damaged, and 1 more" in sentence
+
+
+def test_a_folder_in_which_nothing_was_trained_takes_another_recipe(tmp_path):
+    Run(tmp_path / "run").begin(TINY)
+    other = apply(TINY, {"training.batch": 4})
+    Run(tmp_path / "run").begin(other)
+    assert Run(tmp_path / "run").recipe() == other
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_with_its_samples_and_keeps_the_checkpoint(tmp_path, monkeypatch):
@@ -192,11 +216,7 @@ def test_previews_change_nothing_of_the_training(tmp_path):
     seen = []
 
     def preview(network, step):
-        average = progress.averages[0]
         seen.append((step, [p.detach().clone() for p in network.parameters()]))
-        assert all(
-            not torch.equal(p, s) for p, s in zip(network.parameters(), average.shadow, strict=True)
-        )  # swapped: the shadow holds the raw weights
         torch.rand(5)
         network.eval()
 
@@ -204,6 +224,62 @@ def test_previews_change_nothing_of_the_training(tmp_path):
     assert loop.train(progress) == 0
     assert [step for step, _ in seen] == [2, 4, 6]
     assert same(plain, progress)
+    for shown, averaged, raw in zip(seen[-1][1], progress.averages[0].shadow, progress.network.parameters(), strict=True):
+        assert torch.equal(shown, averaged)
+        assert not torch.equal(averaged, raw)
+
+
+def test_the_average_counts_steps_from_the_first(tmp_path):
+    """After one step d = 1 / 10: the average is a tenth of the first weights and nine of the new ones."""
+    loop, progress = loop_for(apply(TINY, {"training.steps": 1}), tmp_path)
+    before = weights(progress.network)
+    loop.train(progress)
+    for first, averaged, now in zip(before, progress.averages[0].shadow, progress.network.parameters(), strict=True):
+        assert torch.allclose(averaged, 0.1 * first + 0.9 * now.detach(), atol=1e-7)
+
+
+def test_a_coupling_batch_pairs_no_further_than_its_groups():
+    recipe = shrunk(by_name("emoji-batchot"), **{"training.precision": "fp32", "coupling.batch": 4, "data.flip": False})
+    source, prior = data_for(recipe)
+    order = Order(source.n, 8, 0)
+    drawn = Batches(Method(recipe, prior), source, order).draw(0, torch.arange(8))
+    noise = order.normals(order.samples(0), source.shape)
+    partner = [next(j for j in range(8) if torch.equal(drawn.x_0[i], noise[j])) for i in range(8)]
+    assert sorted(partner) == list(range(8))
+    assert all(i // 4 == j // 4 for i, j in enumerate(partner))
+    assert partner != list(range(8))
+
+
+def test_looms_noises_are_refreshed_once_an_epoch(tmp_path):
+    changes = {"training.precision": "fp32", "training.steps": 13, "coupling.refresh": 0.1, "data.flip": False, "coupling.caches": 1}
+    loop, progress = loop_for(shrunk(by_name("emoji-loom"), **changes), tmp_path)
+    loop.train(progress)
+    assert loop.order.steps_per_epoch == 6
+    assert progress.table is not None
+    assert progress.table.oldest == 2 * round(0.1 * 48)
+
+
+def test_times_stay_below_one_where_float32_would_round_up(tmp_path, monkeypatch):
+    """One time in 2^25; a score is infinite there."""
+    for name in ("emoji-score", "emoji-fm-diffusion", "emoji-condot"):
+        recipe = shrunk(by_name(name), **{"training.precision": "fp32", "loss.times": "uniform"})
+        source, prior = data_for(recipe)
+        method = Method(recipe, prior)
+        _, progress = loop_for(recipe, tmp_path / name, source=source, prior=prior)
+        with monkeypatch.context() as patched:
+            patched.setattr(Order, "uniforms", lambda self, samples, stream: torch.full((len(samples),), 1 - 2.0**-27, dtype=torch.float64))
+            batch = Batches(method, source, Order(source.n, 8, 0)).draw(0, torch.arange(8))
+        assert bool((batch.t < 1).all())
+        assert bool(torch.isfinite(method.losses(progress.network, batch.x_0, batch.x_1, batch.t, batch.told)).all())
+
+
+def test_held_out_losses_are_those_of_the_averages(tmp_path):
+    loop, progress = loop_for(apply(TINY, {"training.steps": 3}), tmp_path, held_out=True)
+    loop.train(progress)
+    found = all_checkpoints(tmp_path / "checkpoints")[-1].facts["held_out_loss"]
+    assert found == held_out_loss(progress.network, progress.averages[0], loop.method, loop.held_out, torch.device("cpu"))
+    raw = Average(progress.network, 0.0)
+    assert found != held_out_loss(progress.network, raw, loop.method, loop.held_out, torch.device("cpu"))
 
 
 def test_records_say_what_a_run_does(tmp_path):
