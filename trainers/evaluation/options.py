@@ -92,7 +92,8 @@ def plan(subject: Subject, options: Options) -> Plan:
         solver,
         options.grid or recipe.sampling.grid,
         guidance,
-        options.split or recipe.sampling.split,
+        options.split
+        or {"train": recipe.data.train_split, "val": recipe.data.held_out_split}.get(recipe.sampling.split, recipe.sampling.split),
         _measures(options, told),
         _budgets(subject, options, solver, 1 if guidance == 1 else 2),
         min(whole_number("flow_count", options.flow_count, 1), count),

@@ -178,7 +178,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_with_its_samples_and_keeps_t
         return real(self, *given) * (float("nan") if len(calls) == 4 else 1)
 
     monkeypatch.setattr(Method, "losses", spoiled)
-    with pytest.raises(Diverged, match=r"step 4 is not finite, with samples \d+ \(picture \d+\)"):
+    with pytest.raises(Diverged, match=r"the loss of step 4 is not finite, with samples \d+ \(picture \d+\)"):
         loop.train(progress)
     last = newest(tmp_path / "checkpoints", print)
     assert last is not None
