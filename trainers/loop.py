@@ -128,7 +128,6 @@ class Loop:
         model.train()
         with ThreadPoolExecutor(1, "draws", torch.set_num_threads, (1,)) as pool, self._signals():
             pending: Future[Batch] | None = None
-            saved = progress.step
             self.gauges.start(progress.step)
             while progress.step < recipe.training.steps:
                 step = progress.step
@@ -145,13 +144,12 @@ class Loop:
                 self._record(progress)
                 if due or stop:
                     self._save(progress)
-                    saved = progress.step
                 if self._preview_due(progress.step, due) and self.accelerator.is_main_process:
                     with progress.averages[0].swapped(progress.network):
                         self.preview(progress.network, progress.step)
                     model.train()
-                if stop:
-                    self.say(f"stopped at step {saved}; the same command goes on from there")
+                if stop and progress.step < recipe.training.steps:
+                    self.say(f"stopped at step {progress.step}; the same command goes on from there")
                     return STOPPED
         return FINISHED
 

@@ -17,7 +17,7 @@ class Source(ABC):
     """n data of a shape (c, h, w), with what a checkpoint needs to know of them.
 
     classes: names. law: the share of each class, None without classes. null_text: the states of the empty text (rows, e), None without text.
-    normalisation: how data became latents. pairs: whether x_0 comes with the data.
+    normalisation: how data became latents.
     """
 
     n: int
@@ -26,7 +26,6 @@ class Source(ABC):
     law: Float[Tensor, " c"] | None
     null_text: Float[Tensor, "rows e"] | None
     normalisation: Normalisation
-    pairs = False
 
     @property
     def table_rows(self) -> int:
@@ -92,8 +91,6 @@ class CacheSource(Source):
 
 class PairsSource(Source):
     """Pairs that a model made: their noise and condition are kept, and nothing is mirrored."""
-
-    pairs = True
 
     def __init__(
         self,

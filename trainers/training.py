@@ -16,22 +16,19 @@ from trainers import checkpoints
 from trainers.autoencoders import load_autoencoder
 from trainers.files import read_json, remove
 from trainers.gauges import Gauges, Window
-from trainers.grids import grid, save_png
 from trainers.latents import build_cache, default_folder, open_cache
 from trainers.loop import STOPPED, Loop, Progress, fresh, method_of, resumed
 from trainers.methods import Method
 from trainers.mirror import Mirror, mirror_of
-from trainers.networks import Network
 from trainers.order import Order
 from trainers.planning import operations, peak_of
+from trainers.previews import preview
 from trainers.priors import FittedPrior, fit_prior
 from trainers.recipes import Recipe, apply, check, flatten, warnings
 from trainers.runs import PATHS, Run
-from trainers.sampling import sample
 from trainers.sources import CacheSource, Source
 
 Say = Callable[[str], None]
-PREVIEW_SEED = 7
 PATIENCE = timedelta(hours=24)  # of processes that wait for one another
 
 
@@ -49,13 +46,11 @@ def prepare(recipe: Recipe, cache: Path, *, say: Say) -> None:
     if recipe.coupling.kind == "pairs":
         return
     build_cache(recipe, cache, say=say)
-    Order(
-        len(open_cache(cache, "train", recipe)), recipe.training.batch, recipe.training.seed
-    )  # a batch that is too large is refused before anything is fitted
+    latents = open_cache(cache, "train", recipe)
+    Order(len(latents), recipe.training.batch, recipe.training.seed)  # refuses a batch that is too large before anything is fitted
     path = prior_file(recipe, cache)
     if not path.exists():
-        held_out = open_cache(cache, "val", recipe)
-        fit_prior(recipe, open_cache(cache, "train", recipe), held_out, say=say).save(path)
+        fit_prior(recipe, latents, open_cache(cache, "val", recipe), say=say).save(path)
 
 
 def sources(recipe: Recipe, cache: Path) -> tuple[Source, Source | None, FittedPrior, Callable[[int], str]]:
@@ -217,68 +212,3 @@ def _operations(recipe: Recipe, source: Source, text_width: int) -> float:
 
     network = meta_network(recipe, source.shape, len(source.classes), text_width)
     return operations(network, recipe, source.shape, text_width)[1]
-
-
-class Preview:
-    """A network on its way, as sampling wants it."""
-
-    def __init__(self, network: Network, method: Method, source: Source) -> None:
-        from trainers.networks import null_condition
-
-        self.network, self.method = network, method
-        self.path, self.last_time, self.prior = method.path, method.last_time, method.prior
-        self.shape, self.label_law = source.shape, source.law
-        self.null = null_condition(method.recipe, len(source.classes), source.null_text)
-        self.noise = None
-
-    def velocity(self, x: torch.Tensor, t: torch.Tensor, condition: Any = None) -> torch.Tensor:
-        return self.method.velocity(self.network, x, t, condition)
-
-
-def preview(
-    network: Network, step: int, run: Run, recipe: Recipe, method: Method, source: Source, autoencoder: Any, device: torch.device
-) -> None:
-    """A grid of samples at fixed noise and conditions, in samples/step-00001000.png; at the first, samples/prior.png, the same noise before any step."""
-    from lab.solvers import ADAPTIVE
-
-    training, count, options = network.training, recipe.training.preview_count, recipe.sampling
-    network.eval()
-    condition = preview_condition(recipe, source, count)
-    solver, nfe = ("heun", 16) if options.solver in ADAPTIVE else (options.solver, options.nfe)
-    scale = options.guidance if condition is not None else 1.0
-    made = sample(
-        Preview(network, method, source),
-        count,
-        seed=PREVIEW_SEED,
-        solver=solver,
-        nfe=nfe,
-        guidance=scale,
-        condition=condition,
-        device=device,
-    )
-    network.train(training)
-    about = {
-        "recipe": recipe.name,
-        "step": str(step),
-        "solver": solver,
-        "nfe": f"{made.nfe:g}",
-        "guidance": f"{scale:g}",
-        "seed": str(PREVIEW_SEED),
-    }
-    for name, x in ((f"step-{step:08d}", made.x), ("prior", made.x_0)):
-        path = run.samples / f"{name}.png"
-        if name != "prior" or not path.exists():
-            pixels = autoencoder.decode(source.normalisation.undo(x))
-            save_png(grid(pixels), path, about if name != "prior" else about | {"step": "0", "nfe": "0"})
-
-
-def preview_condition(recipe: Recipe, source: Source, count: int) -> torch.Tensor | None:
-    """Classes in turn; texts, those of the first data at a fixed draw."""
-    if recipe.data.condition == "class":
-        return torch.arange(count) % len(source.classes)
-    if recipe.data.condition == "text":
-        from trainers.order import Order
-
-        rows = torch.linspace(0, source.n - 1, count).long()
-        return source.read(rows, torch.arange(count), Order(source.n, 1, PREVIEW_SEED))[1]
-    return None

@@ -37,7 +37,7 @@ class Evaluate:
     weights: str = "ema"
     """ema, ema-DECAY or model (raw)."""
     split: str | None = None
-    """train or val: the real pictures to compare with. The recipe's held-out split unless given."""
+    """train or val: the real pictures to compare with. The recipe's sampling.split unless given."""
     reference: Path | None = None
     """Published statistics for the Frechet distance, an npz file with mu and sigma."""
     measures: tuple[str, ...] = ()

@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from lab.paths import Path
-from lab.solvers import Field
 from trainers.latents import Normalisation
 from trainers.recipes.schema import Recipe
 from trainers.sampling import Sampled
@@ -28,21 +26,7 @@ class Subject(Sampled, Protocol):
     """A checkpoint that can be sampled and says what it is. The hash of the weights and the autoencoder are Any, for pyright takes no cached_property where types are named."""
 
     @property
-    def velocity(self) -> Field: ...
-    @property
-    def path(self) -> Path: ...
-    @property
-    def last_time(self) -> float: ...
-    @property
     def prior(self) -> Density: ...
-    @property
-    def shape(self) -> tuple[int, int, int]: ...
-    @property
-    def label_law(self) -> Float[Tensor, " c"] | None: ...
-    @property
-    def null(self) -> int | Tensor | None: ...
-    @property
-    def noise(self) -> Field | None: ...
     @property
     def recipe(self) -> Recipe: ...
     @property

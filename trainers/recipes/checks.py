@@ -3,6 +3,8 @@
 from typing import Any
 
 from lab.checks import check_name
+from lab.grids import GRIDS
+from lab.solvers import ADAPTIVE, nearest_nfe
 from trainers.recipes import schema
 from trainers.recipes.schema import Recipe
 from trainers.recipes.settings import flatten
@@ -97,6 +99,7 @@ def check(recipe: Recipe) -> None:
     _check_network(recipe)
     _check_prior_and_coupling(recipe)
     _check_loss(recipe)
+    _check_sampling(recipe)
     training = recipe.training
     if training.batch % training.accumulation:
         raise ValueError(f"training.batch={training.batch} must be a multiple of training.accumulation={training.accumulation}")
@@ -168,6 +171,27 @@ def _check_loss(recipe: Recipe) -> None:
         raise ValueError("loss.times='ddpm-1000' is DDPM's: it needs path.kind='vp' and loss.target='noise'")
     if recipe.path.sigma_min and path != "cond-ot":
         raise ValueError(f"path.sigma_min={recipe.path.sigma_min} is CondOT's; leave it 0 on {path}")
+
+
+def _check_sampling(recipe: Recipe) -> None:
+    """Previews are made in the middle of a training, which a solver that cannot do what it is asked would end."""
+    from trainers.diffusion import DIFFUSION
+    from trainers.sampling import SOLVERS
+
+    sampling, conditioned = recipe.sampling, recipe.data.condition != "none"
+    check_name("sampling.solver", sampling.solver, SOLVERS)
+    check_name("sampling.grid", sampling.grid, GRIDS)
+    if sampling.solver in DIFFUSION and recipe.loss.times != "ddpm-1000":
+        raise ValueError(f"sampling.solver={sampling.solver!r} is for loss.times='ddpm-1000'; take heun or another solver of the velocity")
+    if sampling.solver in ADAPTIVE:
+        return
+    per_call = 2 if conditioned and sampling.guidance != 1 else 1
+    nearest = nearest_nfe(sampling.solver, sampling.nfe, per_call)
+    if nearest != (sampling.nfe,):
+        told = " or ".join(map(str, nearest))
+        raise ValueError(
+            f"sampling.nfe={sampling.nfe} cannot be used exactly by {sampling.solver}{' under guidance' if per_call == 2 else ''}; nearest: {told}"
+        )
 
 
 def warnings(recipe: Recipe) -> list[str]:
