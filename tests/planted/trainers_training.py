@@ -100,7 +100,7 @@ FAULTS = (
         "trainers/checkpoints.py",
         'if facts.get("checksum") != _checksum(facts):',
         "if False:",
-        CHECKPOINTS + "test_a_damaged_newest_is_named_and_passed_over",
+        CHECKPOINTS + "test_a_state_that_reads_well_but_is_not_what_was_written_is_named_and_passed_over",
     ),
     Fault("trainers/checkpoints.py", "if checkpoint.folder != best:", "if True:", CHECKPOINTS + "test_the_last_ones_and_the_best_are_kept"),
     Fault(

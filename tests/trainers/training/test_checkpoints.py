@@ -73,6 +73,24 @@ def test_a_damaged_newest_is_named_and_passed_over(run: Path, file: str, damage:
     assert "going back" in said[0]
 
 
+@pytest.mark.parametrize("told", ["step", "digest", "window"])
+def test_a_state_that_reads_well_but_is_not_what_was_written_is_named_and_passed_over(run: Path, told: str):
+    """Sound JSON of the right version, with one number or letter changed: only the checksum tells."""
+    path = all_checkpoints(run)[-1].folder / "state.json"
+    facts = read_json(path)
+    window = facts["window"] | {"steps": facts["window"]["steps"] + 1}
+    changed = {"step": facts["step"] + 1, "digest": facts["digest"][::-1], "window": window}[told]
+    assert changed != facts[told]
+    write_json(path, facts | {told: changed})
+    with pytest.raises(ValueError, match=r"step-00000006/state\.json is damaged: its checksum"):
+        _ = Checkpoint(path.parent).facts
+    said: list[str] = []
+    found = newest(run, said.append)
+    assert found is not None
+    assert found.step == 4
+    assert str(path) in said[0]
+
+
 def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(run: Path):
     for checkpoint in all_checkpoints(run):
         (checkpoint.folder / "state.json").write_text("{")
