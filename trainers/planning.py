@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
+from lab.checks import check_name
 from trainers.networks import Network, build
+from trainers.precision import settled
 from trainers.recipes.schema import Recipe
 
 
@@ -111,7 +113,11 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
         raise ValueError(f"--processes {processes} must be at least 1, and --use {use} a share of the peak in (0, 1]")
     if device is None and processes > 1:
         raise ValueError(f"--processes {processes} needs a --device: {', '.join(DEVICES)}; this machine is timed with one")
-    if device is not None:
+    if device is None:
+        recipe = settled(recipe)
+    else:
+        check_name("device", device, DEVICES)
+        recipe = settled(recipe, bf16="bf16" in DEVICES[device].peak)
         _peak(device, recipe)  # what is wrong is said before anything is counted
     if classes is None:
         classes = CLASSES.get(recipe.data.reader, 1000)
@@ -136,9 +142,6 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
 
 
 def _peak(device: str, recipe: Recipe) -> float:
-    from lab.checks import check_name
-
-    check_name("device", device, DEVICES)
     peak = DEVICES[device].peak.get(recipe.training.precision)
     if peak is None:
         raise ValueError(

@@ -22,6 +22,7 @@ from trainers.methods import Method
 from trainers.mirror import Mirror, mirror_of
 from trainers.order import Order
 from trainers.planning import operations, peak_of
+from trainers.precision import note, settled
 from trainers.previews import preview
 from trainers.priors import FittedPrior, fit_prior
 from trainers.recipes import Recipe, apply, check, flatten, warnings
@@ -74,6 +75,7 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
 
     check(recipe)
     run = Run(folder)
+    recipe = settled(recipe, run.recipe() if run.exists else None)
     if recipe.training.precision == "fp16" and not torch.cuda.is_available():
         raise ValueError("training.precision=fp16 needs a GPU; on a CPU take bf16 or fp32")
     threads = recipe.training.threads or (1 if recipe.network.kind == "mlp" else None)
@@ -91,7 +93,7 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
         with run.locked(), _stoppable():
             recipe = run.begin(recipe)
             cache = cache or default_folder(recipe, runs)
-            for sentence in warnings(recipe):
+            for sentence in (*warnings(recipe), *filter(None, (note(recipe),))):
                 say(f"note: {sentence}")
             prepare(recipe, cache, say=say)
             accelerator.wait_for_everyone()

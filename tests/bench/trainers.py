@@ -14,6 +14,7 @@ import torch
 
 from tests.trainers.training.small import loop_for
 from trainers.latents import build_cache, open_cache
+from trainers.precision import settled
 from trainers.priors import fit_prior
 from trainers.recipes import apply, by_name
 from trainers.recipes.schema import Recipe
@@ -70,7 +71,7 @@ def main(names: list[str]) -> None:
         f"{'recipe':<22} {'bare img/s':>10} {'ours img/s':>10} {'ratio':>6} {'wait':>7} {'pairing':>8}   threads {torch.get_num_threads()}"
     )
     for name in names:
-        recipe = by_name(name)
+        recipe = settled(by_name(name))
         folder = Path("runs/cache") / ("digits-8-pixels" if name.startswith("digits") else "emoji-64-taef2")
         build_cache(recipe, folder, say=lambda _: None)
         cache = open_cache(folder, "train", recipe)

@@ -21,7 +21,7 @@ TARGETS = ("velocity", "data", "noise", "score")
 WEIGHTINGS = ("uniform", "velocity", "sigma-squared", "edm")
 TIME_LAWS = ("uniform", "logit-normal", "u-shaped", "beta", "edm", "ddpm-1000")
 OPTIMISERS = ("adam", "adamw")
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,7 @@ class TrainingOptions:
     steps: int = 1000
     accumulation: int = 1
     precision: str = "fp32"
+    """fp32, bf16, fp16 (GPUs only), or auto: bf16 where the device has instructions for it, else fp32; a run keeps what it began with."""
     ema: tuple[float, ...] = (0.999,)
     """Decays; the first is what is sampled from."""
     seed: int = 0

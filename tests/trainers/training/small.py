@@ -78,7 +78,7 @@ def shrunk(recipe: Recipe, **changes: Any) -> Recipe:
         "prior.mapper_batch": 8,
         "training.batch": 8,
         "training.steps": 1,
-        "training.precision": "fp32" if recipe.training.precision == "fp16" else recipe.training.precision,
+        "training.precision": {"fp16": "fp32", "auto": "bf16"}.get(recipe.training.precision, recipe.training.precision),
         "training.log_every": 1,
         "training.preview_count": 2,
         "training.channels_last": recipe.training.channels_last,
