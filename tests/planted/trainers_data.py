@@ -119,4 +119,28 @@ FAULTS: tuple[Fault, ...] = (
         "first = list(first)",
         f"{TESTS}/test_embedded.py::test_pictures_that_look_alike_are_one_design_through_chains",
     ),
+    Fault(
+        "trainers/data/folders.py",
+        "(layout.label[name], hashlib.sha256(Path(name).name.encode()).digest(), name)",
+        "hashlib.sha256(Path(name).name.encode()).digest()",
+        f"{TESTS}/test_folders.py::test_class_folders_hold_out_a_tenth_of_each_class_and_say_so",
+    ),
+    Fault(
+        "trainers/data/folders.py",
+        "if set(layout.splits) & set(HELD_OUT):",
+        "if False:",
+        f"{TESTS}/test_folders.py::test_what_has_a_held_out_split_is_not_split_again",
+    ),
+    Fault(
+        "trainers/data/folders.py",
+        'found = {"pictures": sum(each["pictures"] for each in splits.values())',
+        'found = {"pictures": found["pictures"]',
+        f"{TESTS}/test_folders.py::test_what_was_parted_here_is_compared_with_the_published_counts_as_one",
+    ),
+    Fault(
+        "trainers/data/several.py",
+        "each.name in SPLITS else",
+        "each.name in () else",
+        f"{TESTS}/test_command.py::test_what_is_one_data_set_is_not_taken_for_several",
+    ),
 )

@@ -43,12 +43,16 @@ def _figures(found: dict[str, Any]) -> list[tuple[str, str]]:
         if name in ("fewest", "most"):
             continue
         if name == "classes" and "fewest" in found:
-            text = f"{value:,} ({found['fewest']:,} to {found['most']:,} pictures each)"
+            least, most = found["fewest"], found["most"]
+            each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+            text = f"{value:,} ({each} pictures each)" if most > 1 else f"{value:,} (one picture each)"
         elif name == "broken":
             text = f"{len(value):,}" + "".join(f"\n{'':16}{each['name']}: {each['why']}" for each in value[:SHOWN])
             text += f"\n{'':16}and {len(value) - SHOWN:,} more (--json names all)" if len(value) > SHOWN else ""
         elif name == "official":
-            text = f"{'yes' if value['matches'] else 'no'}, {value['name']}"
+            text = f"the whole of {value['name']}" if value["matches"] else f"not the whole of {value['name']} (see notes)"
+        elif name == "per picture":
+            text = ", ".join(f"{key} captions: {count:,} pictures" for key, count in value.items())
         elif isinstance(value, dict):
             text = ", ".join(f"{key}: {count:,}" for key, count in value.items())
         else:

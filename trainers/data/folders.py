@@ -2,16 +2,18 @@
 
     train/CLASS/*.JPEG, val/CLASS/*.JPEG    classes are the folders of train/, in sorted order; val may be called valid, validation or test
     train/*.png, val/*.png                  no classes
-    CLASS/*.jpg                             split train only
+    CLASS/*.jpg                             a tenth of each class is held out, by a hash of the pictures' names
     *.png                                   no classes; every tenth picture by sorted name is held out
     00000/00000.png, ...                    FFHQ's thousands: no classes; 60000 and on are held out, as published
 
-A folder that holds nothing but one other is looked through. Names of classes come from map_clsloc.txt, class_names.txt, LOC_synset_mapping.txt or words.txt beside.
+train/ without val/ is split likewise. A folder that holds nothing but one other is looked through.
+Names of classes come from map_clsloc.txt, class_names.txt, LOC_synset_mapping.txt or words.txt beside.
 """
 
+import hashlib
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from trainers.recipes.schema import DataOptions
 HELD_OUT = ("val", "valid", "validation", "test")
 TENTH = 10
 FFHQ_TRAIN = 60_000
+COCO_FOLDERS = {f"{split}2017" for split in ("train", "val", "test", "unlabeled")}
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,11 @@ class Layout:
     classes: tuple[str, ...] = ()
     label: dict[str, int] = field(default_factory=dict)
     complaints: tuple[str, ...] = ()
+    parted: bool = False  # val was parted from train here
 
 
 def layout_of(store: Store) -> Layout:
-    """Reads the tree of a store. Raises ValueError where there are no pictures."""
+    """Reads the tree of a store. Raises ValueError where there are no pictures, and where they are those of MS-COCO, whose folders are no classes."""
     pictures = [name for name in store.files if is_picture(name)]
     if not pictures:
         endings = Counter(Path(name).suffix or name for name in store.files).most_common(3)
@@ -51,19 +55,40 @@ def layout_of(store: Store) -> Layout:
     root = _root(pictures)
     within = {name: name[len(root) :] for name in pictures}
     folders = {path.split("/", 1)[0] for path in within.values() if "/" in path}
+    if folders and folders <= COCO_FOLDERS:
+        raise ValueError(
+            f"{store.source} holds the pictures of MS-COCO, and {', '.join(sorted(folders))} are no classes; set data.reader=coco"
+        )
     names = _names(store, root)
     if "train" in folders:
         splits = {split: {n: p.split("/", 1)[1] for n, p in within.items() if p.startswith(f"{split}/")} for split in ("train", *HELD_OUT)}
         splits = {split: found for split, found in splits.items() if found}
         outside = len(pictures) - sum(map(len, splits.values()))
         line = f"{outside:,} pictures lie outside {', '.join(f'{split}/' for split in splits)} and are not read"
-        return _by_class("folders for splits", splits, names, [line] if outside else [])
+        return with_held_out(_by_class("folders for splits", splits, names, [line] if outside else []))
     if _is_ffhq(within.values()):
         return _ffhq(pictures)
     if len(folders) < 2:
-        line = "a folder without splits: every tenth picture, by sorted name, is held out"
-        return Layout("pictures without classes", _every_tenth(pictures), complaints=(line,))
-    return _by_class("folders for classes", {"train": within}, names, [])
+        return with_held_out(Layout("pictures without classes", {"train": pictures}))
+    return with_held_out(_by_class("folders for classes", {"train": within}, names, []))
+
+
+def with_held_out(layout: Layout) -> Layout:
+    """With every tenth picture held out where the tree itself holds out none: by sorted name, and of classes as many of each as can be (n / 10, rounded up or down).
+
+    Fewer than ten pictures are all trained on.
+    """
+    if set(layout.splits) & set(HELD_OUT):
+        return layout
+    pictures = layout.splits["train"]
+    line = "no split of its own: every tenth picture, by sorted name, is held out"
+    if layout.label:
+        line = "no split of its own: of each class a tenth of the pictures, by a hash of their names, is held out"
+        pictures = sorted(pictures, key=lambda name: (layout.label[name], hashlib.sha256(Path(name).name.encode()).digest(), name))
+    if len(pictures) < TENTH:
+        line = f"no split of its own, and fewer than {TENTH} pictures: none is held out"
+    splits = {split: sorted(found) for split, found in _every_tenth(pictures).items()}
+    return replace(layout, splits=splits, complaints=(*layout.complaints, line), parted="val" in splits)
 
 
 def _by_class(kind: str, splits: dict[str, dict[str, str]], names: dict[str, str], complaints: list[str]) -> Layout:
@@ -162,28 +187,42 @@ def _held_out(layout: Layout) -> str:
     return next((name for name in HELD_OUT if name in layout.splits), "val")
 
 
-def _official(layout: Layout) -> Official | None:
+def _official(layout: Layout, splits: dict[str, dict[str, Any]]) -> Official | None:
+    """The published data set that this is, or is a piece of."""
     if layout.kind == "FFHQ":
         return FFHQ
     if layout.ids and all(re.fullmatch(r"n\d{8}", each) for each in layout.ids):
-        return TINY_IMAGENET if len(layout.ids) == TINY_IMAGENET.classes else IMAGENET
+        return TINY_IMAGENET if all(set(found["sizes"]) <= {"64 x 64"} for found in splits.values()) else IMAGENET
     return None
+
+
+def _compare(layout: Layout, splits: dict[str, dict[str, Any]]) -> list[str]:
+    """Enters into the splits whether they are as published; a line for each that is not. What was parted here is compared as the one split that it was."""
+    official, lines = _official(layout, splits), []
+    if official is None:
+        return []
+    for split, found in splits.items():
+        role = "val" if split == _held_out(layout) else split
+        if layout.parted and split == "train":
+            # The fewest and the most of a class in both parts do not add up to those of the whole, and are not compared.
+            found = {"pictures": sum(each["pictures"] for each in splits.values()), "classes": found.get("classes", 0)}
+            official = replace(official, per_class=None)
+        elif layout.parted or role not in official.pictures:
+            continue
+        splits[split]["official"], line = official.compare(role, found)
+        lines += [line] if line else []
+    return lines
 
 
 def inspect_folders(store: Store, published: bool = False) -> Report:
     """Decodes every picture of every split. `published`: the archive has the hash that it is published with."""
-    path, complaints = store.source, []
+    path = store.source
     layout = layout_of(store)
-    official = _official(layout)
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for split in layout.splits:
         images = Folders(store, layout, split, DataOptions(reader="folder", path=str(path)))
-        found = survey(images) | class_counts(images)
-        role = "val" if split == _held_out(layout) else split
-        if official and role in official.pictures:
-            found["official"], line = official.compare(role, found)
-            complaints += [line] if line else []
-        splits[split] = found
+        splits[split] = survey(images) | class_counts(images)
+    complaints = _compare(layout, splits)
     others = [name for name in store.files if not is_picture(name) and Path(name).name not in MAPS]
     if others:
         complaints.append(f"{len(others):,} other files are not read ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''})")

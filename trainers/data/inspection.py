@@ -1,10 +1,10 @@
 """What lies at a path: the layouts are tried by the files that only they have, and the one that fits is read to the end."""
 
-import re
 from pathlib import Path
 
 from trainers.data.images import Report
 from trainers.data.official import check_archive
+from trainers.data.several import ARCHIVE, CIFAR, several
 from trainers.data.stores import PACKED, is_picture, open_store
 
 LAYOUTS = (
@@ -27,16 +27,19 @@ def inspect_path(path: Path) -> Report:
         from trainers.data.coco import inspect_annotations
 
         return inspect_annotations(path)
+    refused = several(path) if path.is_dir() else None
+    if refused:
+        raise ValueError(refused)
     names = (
         [path.name]
         if path.is_file()
         else [*_names(path), *(inner for each in sorted(path.iterdir()) if each.is_dir() for inner in _names(each))]
     )
-    if any(re.fullmatch(r"(train_data_batch_\d+|val_data)(\.npz)?", each) for each in names):
+    if any(map(ARCHIVE.fullmatch, names)):
         from trainers.data.imagenet_npz import inspect_imagenet
 
         return inspect_imagenet(path)
-    if any(re.fullmatch(r"(data_batch_\d|test_batch)(\.bin)?", each) for each in names):
+    if any(map(CIFAR.fullmatch, names)):
         from trainers.data.cifar import inspect_cifar
 
         return inspect_cifar(path if path.is_dir() else path.parent)

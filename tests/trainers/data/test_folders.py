@@ -8,13 +8,25 @@ import numpy as np
 import pytest
 
 from tests.trainers import data_folder
-from tests.trainers.data.samples import class_tree, picture, write_tar, write_tree
+from tests.trainers.data.samples import class_tree, coco_tree, picture, write_tar, write_tree
 from trainers.data import inspect, open_images
 from trainers.recipes.schema import DataOptions
 
 
 def options(path: Path, **changed: object) -> DataOptions:
     return DataOptions(**({"reader": "folder", "path": str(path), "size": 24} | changed))  # pyright: ignore[reportArgumentType]
+
+
+HELD = [
+    "a/07.png",
+    "a/08.png",
+    "a/14.png",
+    "a/27.png",
+    "b/01.png",
+    "b/12.png",
+    "c/08.png",
+    "d/07.png",
+]  # every tenth by sha256 of the names
 
 
 def test_classes_are_the_sorted_folders_of_train(tmp_path: Path):
@@ -86,11 +98,55 @@ def test_a_flat_folder_holds_out_every_tenth_and_says_so(tmp_path: Path):
     assert any("every tenth" in line for line in inspect(folder).complaints)
 
 
-def test_class_folders_without_train_have_no_held_out_split(tmp_path: Path):
-    folder = write_tree(tmp_path, {f"{name}/{k}.png": picture(k) for name in "ab" for k in range(9)})
-    assert len(open_images(options(folder), "train")) == 18
-    with pytest.raises(ValueError, match=r"no split 'val'.*val/ beside train/"):
+@pytest.mark.parametrize("root", ["", "train/"])
+def test_class_folders_hold_out_a_tenth_of_each_class_and_say_so(tmp_path: Path, root: str):
+    """By a hash of the names: neither the first of a series nor the last, and the same on every machine."""
+    sizes = {"a": 40, "b": 23, "c": 9, "d": 8}
+    folder = write_tree(tmp_path, {f"{root}{name}/{k:02d}.png": picture(k) for name, n in sizes.items() for k in range(n)})
+    train, val = (open_images(options(folder), split) for split in ("train", "val"))
+    assert train.labels is not None
+    assert val.labels is not None
+    assert train.classes == val.classes == ("a", "b", "c", "d")
+    held = [val.name(k) for k in range(len(val))]
+    assert sorted([*held, *(train.name(k) for k in range(len(train)))]) == sorted(
+        f"{root}{c}/{k:02d}.png" for c, n in sizes.items() for k in range(n)
+    )
+    assert [(val.labels == c).sum() for c in range(2)] == [4, 2]
+    assert [name.removeprefix(root) for name in held] == HELD
+    report = inspect(folder)
+    assert [found["pictures"] for found in report.splits.values()] == [72, 8]
+    assert any("of each class a tenth of the pictures, by a hash of their names, is held out" in line for line in report.complaints)
+    assert train.complaints == report.complaints
+
+
+def test_what_has_a_held_out_split_is_not_split_again(tmp_path: Path):
+    folder = write_tree(tmp_path, class_tree(each=20))
+    assert [len(open_images(options(folder), split)) for split in ("train", "val")] == [40, 40]
+    assert inspect(folder).complaints == ()
+
+
+def test_fewer_than_ten_pictures_hold_out_none(tmp_path: Path):
+    folder = write_tree(tmp_path, {f"{name}/{k}.png": picture(k) for name in "ab" for k in range(4)})
+    assert len(open_images(options(folder), "train")) == 8
+    with pytest.raises(ValueError, match=r"no split 'val'.*val/ beside train/.*data\.held_out_split=train"):
         open_images(options(folder), "val")
+    assert any("none is held out" in line for line in inspect(folder).complaints)
+
+
+def test_what_was_parted_here_is_compared_with_the_published_counts_as_one(tmp_path: Path):
+    """20 pictures of 64 x 64 in classes called as ImageNet's: a piece of Tiny-ImageNet's training split."""
+    files = {f"{name}/{k}.png": picture(k, 64, 64) for name in ("n00000001", "n00000002") for k in range(10)}
+    report = inspect(write_tree(tmp_path, files))
+    assert report.splits["train"]["official"] == {"name": "Tiny-ImageNet", "pictures": 100_000, "matches": False}
+    assert "official" not in report.splits["val"]
+    assert any("Tiny-ImageNet: it has 20 pictures" in line for line in report.complaints)
+    write_tree(tmp_path, {"n00000001/large.png": picture(0, 80, 70)})
+    assert inspect(tmp_path).splits["train"]["official"]["name"] == "ImageNet 2012"
+
+
+def test_the_folders_of_coco_are_no_classes(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"train2017, val2017 are no classes; set data\.reader=coco"):
+        open_images(options(write_tree(tmp_path, coco_tree())), "train")
 
 
 def test_ffhq_is_no_set_of_classes_and_holds_out_the_last_ten_thousand(tmp_path: Path):
