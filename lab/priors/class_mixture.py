@@ -1,7 +1,8 @@
-"""For each class a Gaussian mixture of its own, fitted by expectation-maximisation."""
+"""For each class a Gaussian mixture of its own: `fit` finds one by expectation-maximisation; any other way of finding components makes one too."""
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 from typing import ClassVar
 
 import torch
@@ -12,41 +13,33 @@ from lab.checks import whole_number
 from lab.conversions import GaussianSource
 from lab.em import choose_components, fit_em
 from lab.paths import flat
-from lab.priors.base import Prior, State, check_kind, check_positive, check_shape, check_share, classes_of, pack, part
+from lab.priors.base import Prior, State, check_kind, check_shape, classes_of, pack, part
+from lab.priors.class_gaussian import ClassGaussian
 from lab.priors.covariances import Full
 
 SHARE = 0.2  # of a class's members, held out to choose its number of components
+WITHIN = "component."  # before the names of the Gaussians' own parts in a state
 
 
 @dataclass(frozen=True, eq=False)
 class ClassMixture(Prior):
     """sum_k w_k N(mean m_k, scale^2 S_k) over the components k of the sample's class.
 
-    All classes' components one after another: weights (M,), of sum 1 within each class; means (M, *shape); spread, their full covariances; owner (M,), the class of
-    each, from 0 on and never falling. mean in [0, 1] and scale as in ClassGaussian: mean multiplies the components' means.
+    gaussians: the components of all classes one after another, as a ClassGaussian of M "classes": covariances in any of its forms, mean and scale as there, and components
+    that are too small share a pooled covariance as small classes do. weights (M,), of sum 1 within each class; owner (M,), the class of each, from 0 on and never falling.
 
-    Raises ValueError for scale <= 0, mean outside [0, 1], weights that are negative or do not sum to 1 (to 1e-6), a class without components, and shapes that do not fit.
+    Raises ValueError for weights that are negative or do not sum to 1 (to 1e-6), a class without components, and shapes that do not fit.
     """
 
+    gaussians: ClassGaussian
     weights: Float[Tensor, " m"]
-    means: Float[Tensor, "m *shape"]
-    spread: Full
     owner: Int[Tensor, " m"]
-    mean: float = 1.0
-    scale: float = 1.0
     kind: ClassVar[str] = "class-mixture"
 
     def __post_init__(self) -> None:
-        check_positive("scale", self.scale)
-        check_share("mean", self.mean, "0 puts every component at the origin, 1 at its own mean")
-        if not bool(torch.isfinite(self.means).all()):
-            raise ValueError("means must be finite, without NaN")
-        for name in ("weights", "means"):
-            object.__setattr__(self, name, getattr(self, name).detach().double().cpu())
-        if not len(self.weights) == len(self.means) == len(self.owner) == len(self.spread.factors):
-            raise ValueError("weights, means, spread and owner must have one entry per component")
-        if self.spread.dimension != math.prod(self.shape):
-            raise ValueError(f"spread is of {self.spread.dimension} dimensions; samples of shape {self.shape} have {math.prod(self.shape)}")
+        object.__setattr__(self, "weights", self.weights.detach().double().cpu())
+        if not len(self.weights) == len(self.owner) == self.gaussians.classes:
+            raise ValueError("gaussians, weights and owner must have one entry per component")
         steps = self.owner.diff()
         if int(self.owner[0]) != 0 or bool((steps < 0).any()) or bool((steps > 1).any()):
             raise ValueError("owner must run from class 0 on without gaps: 0, 0, 1, 2, 2, ...")
@@ -59,7 +52,7 @@ class ClassMixture(Prior):
     @property
     def shape(self) -> tuple[int, ...]:
         """Of a sample."""
-        return tuple(self.means.shape[1:])
+        return self.gaussians.shape
 
     @property
     def classes(self) -> int:
@@ -70,19 +63,28 @@ class ClassMixture(Prior):
         """The number of components of each class."""
         return torch.bincount(self.owner)
 
-    def choose(self, condition: Shaped[Tensor, "k *c"], uniforms: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+    @cached_property
+    def _first(self) -> Int[Tensor, " c"]:
+        """The row of each class's first component."""
+        return self.components.cumsum(0) - self.components
+
+    @cached_property
+    def _reached(self) -> Float[Tensor, "c most"]:
+        """Cumulative weights within each class; infinity for its last component of positive weight and beyond, so that u = 1, or what rounding leaves below it, is that one's."""
+        slot = torch.arange(len(self.owner)) - self._first[self.owner]
+        width = int(self.components.max())
+        table = torch.zeros(self.classes, width, dtype=torch.float64)
+        table[self.owner, slot] = self.weights
+        last = (torch.where(table > 0, 1, 0) * torch.arange(width)).amax(1, keepdim=True)
+        return torch.where(torch.arange(width) < last, table.cumsum(1), torch.inf)
+
+    def choose(self, condition: Shaped[Tensor, "k *c"] | None, uniforms: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
         """Components (0 to K_c - 1 within the class) from uniform numbers u in [0, 1]: the first whose cumulative weight exceeds u, the last of positive weight at u = 1."""
         label = classes_of(condition, len(uniforms), self.classes, "ClassMixture")
         u = uniforms.detach().double().cpu()
         if not bool(((u >= 0) & (u <= 1)).all()):
             raise ValueError("uniforms must lie in [0, 1], one number per sample")
-        components = self.components
-        width = int(components.max())
-        slot = torch.arange(len(self.owner)) - (components.cumsum(0) - components)[self.owner]
-        table = torch.zeros(self.classes, width, dtype=torch.float64)
-        table[self.owner, slot] = self.weights
-        last = (torch.where(table > 0, 1, 0) * torch.arange(width)).amax(1)
-        return torch.minimum((table.cumsum(1)[label] <= u[:, None]).sum(1), last[label])
+        return (self._reached[label] <= u[:, None]).sum(1)
 
     def from_normals(
         self,
@@ -110,28 +112,25 @@ class ClassMixture(Prior):
         if outside:
             c = int(label[outside[0]])
             raise ValueError(f"component={int(k[outside[0]])} does not exist in class {c}, which has {int(self.components[c])}")
-        row = (self.components.cumsum(0) - self.components)[label] + k
-        spread = self.spread.times(flat(z), row)
-        centre = (self.mean * self.means[row]).to(dtype=spread.dtype, device=z.device)
-        return (centre + self.scale * spread.reshape(z.shape)).to(z.dtype)
+        return self.gaussians.from_normals(z, self._first[label] + k)
 
     def log_prob(self, x: Float[Tensor, "b *shape"], condition: Shaped[Tensor, "k *c"] | None = None) -> Float[Tensor, " b"]:
         """log density of the class's mixture, nats, float64. Raises ValueError naming a class that has a singular component."""
         check_shape(x, self.shape, "x")
         label = classes_of(condition, len(x), self.classes, "ClassMixture")
-        points = flat(x.double())
-        result = torch.zeros_like(points[:, 0])
-        singular, means = self.spread.singular, flat(self.mean * self.means)
+        result = torch.zeros_like(flat(x.double())[:, 0])
+        singular = self.gaussians.spread.singular[self.gaussians.group]
         for c in label.unique().tolist():
-            rows = torch.nonzero(label == c)[:, 0]
+            rows = torch.nonzero(label == c)[:, 0].to(x.device)
             terms = []
             for k in torch.nonzero(self.owner == c)[:, 0].tolist():
                 if bool(singular[k]):
-                    raise ValueError(f"class {c} has a component with a singular covariance, so no density; fit with a larger floor")
-                y = (points[rows.to(x.device)] - means[k].to(x.device)) / self.scale
-                terms.append(self.spread.log_prob(y, torch.full((len(y),), k)) + self.weights[k].log().item())
-            result = result.index_add(0, rows.to(x.device), torch.logsumexp(torch.stack(terms), 0))
-        return result - points.shape[1] * math.log(self.scale)
+                    raise ValueError(
+                        f"class {c} has a component with a singular covariance, so no density; fit with a larger floor, or with shrinkage > 0"
+                    )
+                terms.append(self.gaussians.log_prob(x[rows], torch.full((len(rows),), k)) + self.weights[k].log().item())
+            result = result.index_add(0, rows, torch.logsumexp(torch.stack(terms), 0))
+        return result
 
     def gaussian_source(self, condition: Shaped[Tensor, "k *c"] | None = None) -> GaussianSource:
         """Raises ValueError: a mixture is no Gaussian."""
@@ -151,15 +150,15 @@ class ClassMixture(Prior):
         return self.from_normals(z, condition, uniforms=u)
 
     def state(self) -> State:
-        """kind, version, mean, scale, weights, means, owner and the covariances' Cholesky factors."""
-        numbers = {"mean": self.mean, "scale": self.scale}
-        return pack(self.kind, numbers, weights=self.weights, means=self.means, owner=self.owner, factors=self.spread.factors)
+        """kind, version, weights, owner, and the Gaussians' state as "component." + name."""
+        within = {WITHIN + name: value for name, value in self.gaussians.state().items()}
+        return pack(self.kind, {}, weights=self.weights, owner=self.owner) | within
 
     @classmethod
     def from_state(cls, state: State) -> "ClassMixture":
         check_kind(state, cls.kind)
-        weights, means, factors, owner = (part(state, name) for name in ("weights", "means", "factors", "owner"))
-        return cls(weights, means, Full(factors), owner, float(part(state, "mean")), float(part(state, "scale")))
+        gaussians = ClassGaussian.from_state({name.removeprefix(WITHIN): value for name, value in state.items() if name.startswith(WITHIN)})
+        return cls(gaussians, part(state, "weights"), part(state, "owner"))
 
     @classmethod
     def fit(
@@ -175,7 +174,7 @@ class ClassMixture(Prior):
         iterations: int = 100,
         floor: float = 1e-6,
     ) -> "ClassMixture":
-        """Each class's mixture by EM (lab.em.fit_em, which says what `floor` is) on its members, which are all held in memory; in up to some hundred dimensions.
+        """Each class's mixture of full covariances by EM (lab.em.fit_em says what `floor` is) on its members, all held in memory; in up to some hundred dimensions.
 
         components: K for every class, or the candidates among which each class takes the one with the highest likelihood on a fifth of its members, held out, and is
         then fitted to all. Numbers that would leave fewer than D + 1 members to a component are not tried: their covariances would be the floor's.
@@ -186,7 +185,7 @@ class ClassMixture(Prior):
         candidates = tuple(whole_number("components", k, 1) for k in (components if several else (components,)))
         if not candidates:
             raise ValueError("components names no number to try; give at least one")
-        points, dimension = flat(x.double()).cpu(), math.prod(x.shape[1:])
+        points, dimension = flat(x.double()).cpu(), prod(x.shape[1:])
         label = classes_of(labels, len(x), classes, "ClassMixture.fit")
         if not bool(torch.isfinite(points).all()):
             raise ValueError("x must be finite, without NaN, to fit a mixture to")
@@ -206,11 +205,9 @@ class ClassMixture(Prior):
                 )
             k = possible[0] if len(possible) == 1 else choose_components(own, possible, generator=generator, share=SHARE).components
             fitted.append(fit_em(own, k, generator=generator, iterations=iterations, floor=floor).mixture)
+        means = torch.cat([m.means for m in fitted]).reshape(-1, *x.shape[1:])
         return cls(
+            ClassGaussian.of(means, Full(torch.cat([m.cholesky for m in fitted])), mean=mean, scale=scale),
             torch.cat([m.weights for m in fitted]),
-            torch.cat([m.means for m in fitted]).reshape(-1, *x.shape[1:]),
-            Full(torch.cat([m.cholesky for m in fitted])),
             torch.cat([torch.full((len(m.weights),), c) for c, m in enumerate(fitted)]),
-            mean,
-            scale,
         )

@@ -451,17 +451,20 @@ def small_mixture(mean: float = 1.0, scale: float = 1.0) -> ClassMixture:
     a = numbers(5, 2, 2, seed=150)
     s = a @ a.mT + 0.3 * torch.eye(2, dtype=torch.float64)
     weights = torch.tensor([0.5, 0.0, 0.5, 0.25, 0.75], dtype=torch.float64)
-    return ClassMixture(weights, 3 * numbers(5, 1, 2, seed=151), Full.of(s), torch.tensor([0, 0, 0, 1, 1]), mean, scale)
+    gaussians = ClassGaussian.of(3 * numbers(5, 1, 2, seed=151), Full.of(s), mean=mean, scale=scale)
+    return ClassMixture(gaussians, weights, torch.tensor([0, 0, 0, 1, 1]))
+
+
+def matrices(prior: ClassMixture) -> Tensor:
+    """The covariance of each component, scale aside."""
+    return prior.gaussians.spread.source(prior.gaussians.group)
 
 
 def test_mixture_density_is_scipys():
     prior, x = small_mixture(0.5, 1.4), 2 * numbers(20, 1, 2, seed=152)
     labels, reference = torch.arange(20) % 2, small_mixture()
-    factor = reference.spread.factors.numpy()
-    terms = np.stack(
-        [density(x[:, 0].numpy(), 0.5 * reference.means[k, 0].numpy(), 1.4**2 * factor[k] @ factor[k].T) for k in range(5)],
-        1,
-    )
+    means, covariances = reference.gaussians.means.numpy(), matrices(reference).numpy()
+    terms = np.stack([density(x[:, 0].numpy(), 0.5 * means[k, 0], 1.4**2 * covariances[k]) for k in range(5)], 1)
     for c, columns in ((0, [0, 1, 2]), (1, [3, 4])):
         truth = logsumexp(terms[:, columns], b=reference.weights[columns].numpy(), axis=1)
         assert np.abs((prior.log_prob(x, labels).numpy() - truth)[labels.numpy() == c]).max() < 1e-10
@@ -470,8 +473,7 @@ def test_mixture_density_is_scipys():
 def test_mixture_samples_have_the_classs_moments_within_four_standard_errors():
     prior, n = small_mixture(), 60_000
     drawn = prior.sample((n, 1, 2), torch.ones(n, dtype=torch.int64), generator=generator(153), dtype=torch.float64)[:, 0]
-    factors = prior.spread.factors[3:]
-    law = GaussianMixture(prior.weights[3:], prior.means[3:, 0], factors @ factors.mT)
+    law = GaussianMixture(prior.weights[3:], prior.gaussians.means[3:, 0], matrices(prior)[3:])
     centred = drawn - law.mean
     products = centred[:, :, None] * centred[:, None]
     assert (centred.mean(0).abs() < 4 * (law.covariance.diagonal() / n).sqrt()).all()
@@ -488,7 +490,7 @@ def test_uniform_numbers_choose_components_by_cumulative_weight():
     by_number = prior.from_normals(z, condition, uniforms=u)
     assert torch.equal(by_number, prior.from_normals(z, condition, component=chosen))
     row = chosen + 3 * condition
-    expected = prior.means[row, 0] + torch.einsum("nij,nj->ni", prior.spread.factors[row], z[:, 0])
+    expected = prior.gaussians.means[row, 0] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(matrices(prior))[row], z[:, 0])
     assert (by_number[:, 0] - expected).abs().max() < 1e-13
     assert prior.from_normals(z.float(), condition, uniforms=u).dtype == torch.float32
 

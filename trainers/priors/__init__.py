@@ -1,6 +1,6 @@
 """Priors fitted to latent caches: class statistics, mixtures and CPD's text mapper. `fit_prior` makes a `FittedPrior`, which is usable without the cache and without a flow.
 
-Knows lab, recipes and files. visits: passes over a cache; class_statistics and shrinkage: Gaussians; clusters: mixtures; mapper and cross_fitting: texts.
+Knows lab, recipes and files. visits: passes over a cache; class_statistics and shrinkage: Gaussians; clustering: mixtures; mapper and cross_fitting: texts.
 """
 
 from trainers.priors.fit import fit_prior

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lab.moments import SketchedMoments
 from lab.paths import flat
+from lab.priors import ClassMixture
 from lab.random import generator
 from trainers.priors.class_statistics import Statistics
-from trainers.priors.clusters import ClusterMixture
 from trainers.priors.visits import Visits
 from trainers.recipes.schema import PriorOptions
 
@@ -103,17 +103,17 @@ class ClusterStatistics:
         totals = torch.zeros(int(self.owner[-1]) + 1, dtype=torch.float64).index_add(0, self.owner, counts)[self.owner]
         return torch.where(totals > 0, counts / totals.clamp(min=1), 1.0)
 
-    def prior(self, shrinkage: float) -> ClusterMixture:
-        return ClusterMixture(self.statistics.prior(shrinkage), self.weights, self.owner)
+    def prior(self, shrinkage: float) -> ClassMixture:
+        return ClassMixture(self.statistics.prior(shrinkage), self.weights, self.owner)
 
-    def with_density(self, shrinkage: float) -> ClusterMixture | None:
+    def with_density(self, shrinkage: float) -> ClassMixture | None:
         gaussians = self.statistics.with_density(shrinkage)
-        return None if gaussians is None else ClusterMixture(gaussians, self.weights, self.owner)
+        return None if gaussians is None else ClassMixture(gaussians, self.weights, self.owner)
 
-    def fitted(self, shrinkage: float) -> tuple[ClusterMixture, dict[str, Any]]:
+    def fitted(self, shrinkage: float) -> tuple[ClassMixture, dict[str, Any]]:
         """The prior, and for the report as of Gaussians: members of classes, shares of their components, and the classes with components that are too small."""
         gaussians, found = self.statistics.fitted(shrinkage)
-        prior = ClusterMixture(gaussians, self.weights, self.owner)
+        prior = ClassMixture(gaussians, self.weights, self.owner)
         members = (
             torch.zeros(prior.classes, dtype=torch.int64).index_add(0, self.owner, self.statistics.moments.counts) // self.statistics.each
         )

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from lab.checks import check_name
 from lab.conversions import GaussianSource
-from lab.priors import ClassGaussian, Gaussian, Prior, TextGaussian, prior_from_state
+from lab.priors import ClassGaussian, ClassMixture, Gaussian, Prior, TextGaussian, prior_from_state
 from trainers.files import write_atomically
-from trainers.priors.clusters import ClusterMixture
 from trainers.priors.cross_fitting import FoldMappers
 from trainers.recipes.schema import PRIORS
 
@@ -25,6 +24,7 @@ OWN = {  # the kind of the lab's prior that one of a recipe's is
     "scale-matched": Gaussian.kind,
     "pooled-gaussian": ClassGaussian.kind,
     "class-gaussian": ClassGaussian.kind,
+    "class-mixture": ClassMixture.kind,
     "text-gaussian": TextGaussian.kind,
 }
 BLIND = ("standard", "scale-matched", "pooled-gaussian")
@@ -51,7 +51,7 @@ class FittedPrior:
     @property
     def needs_uniforms(self) -> bool:
         """Whether drawing takes a uniform number per sample beside the normal ones."""
-        return isinstance(self.prior, ClusterMixture)
+        return isinstance(self.prior, ClassMixture)
 
     def from_normals(
         self,
@@ -62,7 +62,7 @@ class FittedPrior:
     ) -> Float[Tensor, "b *shape"]:
         """x_0 for sampling, made of standard normal numbers; a class-mixture chooses its components by uniforms (b,)."""
         own = self._own(condition, len(z))
-        if isinstance(self.prior, ClusterMixture):
+        if isinstance(self.prior, ClassMixture):
             return self.prior.from_normals(z, own, uniforms=uniforms)
         if uniforms is not None:
             raise ValueError(f"uniforms= is for class mixtures; a {self.kind} prior needs normal numbers alone")
@@ -121,8 +121,6 @@ class FittedPrior:
         # Copies, since products round differently where numbers lie elsewhere than torch itself puts them, as in a mapped file.
         own = {name.removeprefix(PRIOR): value.clone() for name, value in state.items() if name.startswith(PRIOR)}
         try:
-            if kind == "class-mixture":
-                return cls(kind, ClusterMixture.from_state(own), report)
             prior = prior_from_state(own, mapper=FoldMappers.of(architecture) if architecture else None)
         except (RuntimeError, TypeError, IndexError, KeyError) as error:
             raise ValueError(f"the prior's state is damaged: {str(error).splitlines()[0]}") from error

@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from lab.priors import ClassGaussian, Gaussian
+from lab.priors import ClassGaussian, ClassMixture, Gaussian
 from lab.priors.covariances import Isotropic
 from trainers.priors.class_statistics import Labels, Statistics, count
 from trainers.priors.clustering import ClusterStatistics, find_clusters
-from trainers.priors.clusters import ClusterMixture
 from trainers.priors.parts import Parts
 from trainers.priors.shrinkage import chosen, density, described, nats_per_dimension
 from trainers.priors.visits import Latents
@@ -50,7 +49,7 @@ def fit_pooled(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tupl
     return prior, summary | described(choice, recipe.prior.shrinkage, parts.on) | parts.summary(nats)
 
 
-def fit_by_class(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[ClassGaussian | ClusterMixture, dict[str, Any]]:
+def fit_by_class(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[ClassGaussian | ClassMixture, dict[str, Any]]:
     """A Gaussian or a mixture for each class; and in the same pass one Gaussian for all, of the same form, to compare with."""
     options, parts, classes = recipe.prior, Parts(recipe, cache, held_out), len(cache.classes)
     labels, held = labels_of(cache, options.kind), parts.held_out(labels_of(parts.held.latents, options.kind))

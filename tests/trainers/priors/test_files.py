@@ -128,7 +128,7 @@ def test_other_versions_kinds_and_documents_are_refused():
     for changed, message in (
         (told(version=2), "version 2; this code reads version 1"),
         (told(kind="gauss"), "kind of the prior's state='gauss' is unknown"),
-        (told(kind="class-mixture"), "state is that of a 'class-gaussian' prior"),
+        (told(kind="class-mixture"), "its numbers are those of a 'class-gaussian' prior, its description is of 'class-mixture'"),
         (told(kind="standard"), "its numbers are those of a 'class-gaussian' prior, its description is of 'standard'"),
         (told(report=None), "its report is missing"),
         (state | {"about": torch.tensor([123, 200, 1], dtype=torch.uint8)}, "damaged: its description cannot be read"),

@@ -133,7 +133,8 @@ def test_a_mixture_draws_components_by_its_own_counter():
     assert law is not None
     numbers = torch.arange(300)
     condition = labels(law, numbers, 8)
-    chosen = mixture.choose(condition, uniforms(8, numbers, 1, COMPONENT)[:, 0])
+    first = mixture.components.cumsum(0) - mixture.components
+    chosen = first[condition] + mixture.choose(condition, uniforms(8, numbers, 1, COMPONENT)[:, 0])
     z = start(GaussianData(shape=model.shape), numbers, None, 8)
     assert start(model, numbers, condition, 8).equal(mixture.gaussians.from_normals(z.double(), chosen).float())
     assert bool((mixture.owner[chosen] == condition).all())
