@@ -30,7 +30,7 @@ def settled(recipe: Recipe, begun: Recipe | None = None, *, bf16: bool | None = 
     """
     if recipe.training.precision != "auto":
         return recipe
-    if begun is not None:
+    if begun is not None and begun.training.precision != "auto":  # else nothing of it was trained yet
         return apply(recipe, {"training.precision": begun.training.precision})
     native = has_bf16(device_here()) if bf16 is None else bf16
     return apply(recipe, {"training.precision": "bf16" if native else "fp32"})

@@ -44,6 +44,10 @@ def test_a_run_goes_on_with_the_precision_that_it_began_with(began):
         assert precision.settled(AUTO, with_precision(began), bf16=native).training.precision == began
 
 
+def test_a_run_that_never_began_has_no_say():
+    assert precision.settled(AUTO, AUTO, bf16=True).training.precision == "bf16"
+
+
 def test_emulated_bf16_is_said(monkeypatch):
     monkeypatch.setattr(precision, "has_bf16", lambda device: False)
     assert "training.precision=auto" in (precision.note(with_precision("bf16")) or "")
