@@ -1,13 +1,14 @@
 """Recipes: the schema, its checks, files, single settings, and the presets by name."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from lab.checks import unknown
-from trainers.recipes import laptop, papers
-from trainers.recipes.checks import check, warnings
+from trainers.recipes import checks, laptop, papers
+from trainers.recipes.checks import check
 from trainers.recipes.files import read_recipe, write_recipe
+from trainers.recipes.idle import idle
 from trainers.recipes.methods import METHODS
 from trainers.recipes.schema import Recipe
 from trainers.recipes.settings import apply, differences, flatten, parse
@@ -35,10 +36,19 @@ def presets() -> Mapping[str, Recipe]:
 
 
 def by_name(name: str) -> Recipe:
-    """A preset. Raises ValueError, with the nearest name, for one that does not exist."""
+    """A preset. Raises ValueError, with the nearest names, for one that does not exist."""
     if name not in presets():
-        raise ValueError(unknown("recipe", name, presets(), ", or a TOML file"))
+        near = [repr(each) for each in get_close_matches(name, presets(), n=3, cutoff=0.4)]
+        guess = f"; did you mean {' or '.join(near)}?" if near else "."
+        raise ValueError(
+            f"recipe={name!r} is unknown{guess} `python -m trainers recipes` lists all {len(presets())}; a file of your own ends in .toml"
+        )
     return presets()[name]
+
+
+def warnings(recipe: Recipe) -> list[str]:
+    """Sentences about settings that are allowed and probably not meant, and about those that were changed and have no effect."""
+    return checks.warnings(recipe) + idle(recipe, presets().get(recipe.name))
 
 
 def load_recipe(name_or_path: str, settings: Iterable[str] = ()) -> Recipe:

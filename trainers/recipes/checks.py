@@ -83,7 +83,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "sampling.nfe": (1, 100_000),
     "sampling.count": (2, 1_000_000),
 }
-OT = ("batch-ot", "class-batch-ot", "c2ot", "loom", "class-loom")
 CLASSWISE = ("class-batch-ot", "class-loom")
 
 
@@ -110,6 +109,10 @@ def check(recipe: Recipe) -> None:
             raise ValueError(f"optimiser.betas={recipe.optimiser.betas} must lie in [0, 1)")
     if recipe.data.condition == "text" and recipe.text.encoder == "none":
         raise ValueError("data.condition='text' needs text.encoder: clip or sentence")
+    if recipe.autoencoder.posterior == "sample" and recipe.autoencoder.kind != "kl":
+        raise ValueError(
+            f"autoencoder.posterior='sample' needs autoencoder.kind='kl', which alone has a posterior, not {recipe.autoencoder.kind!r}; leave it mean"
+        )
 
 
 def _check_network(recipe: Recipe) -> None:
@@ -124,6 +127,8 @@ def _check_network(recipe: Recipe) -> None:
         for width in network.channels:
             if width % network.norm_groups:
                 raise ValueError(f"network.channels={network.channels} must be multiples of network.norm_groups={network.norm_groups}")
+    if network.kind == "unet-conditional" and network.resample != "conv":
+        raise ValueError(f"network.resample={network.resample!r} is for network.kind='unet'; unet-conditional has conv alone")
     if network.kind == "mlp" and len(network.channels) != 1:
         raise ValueError(f"network.channels={network.channels}: an mlp has one width")
 
@@ -135,6 +140,10 @@ def _check_prior_and_coupling(recipe: Recipe) -> None:
         raise ValueError(f"prior.kind={recipe.prior.kind!r} needs data.condition='class', not {condition!r}")
     if recipe.prior.kind == "text-gaussian" and condition != "text":
         raise ValueError(f"prior.kind='text-gaussian' needs data.condition='text', not {condition!r}")
+    if recipe.prior.kind == "text-gaussian" and recipe.prior.mean != 1:
+        raise ValueError(
+            f"prior.mean={recipe.prior.mean} is for priors of classes; a text prior is centred where its mapper says, so leave it 1"
+        )
     if kind in CLASSWISE and condition != "class":
         raise ValueError(f"coupling.kind={kind!r} needs data.condition='class', not {condition!r}")
     if kind == "c2ot" and condition == "none":
@@ -183,6 +192,10 @@ def _check_sampling(recipe: Recipe) -> None:
     check_name("sampling.grid", sampling.grid, GRIDS)
     if sampling.solver in DIFFUSION and recipe.loss.times != "ddpm-1000":
         raise ValueError(f"sampling.solver={sampling.solver!r} is for loss.times='ddpm-1000'; take heun or another solver of the velocity")
+    if sampling.solver in DIFFUSION and sampling.grid != "uniform":
+        raise ValueError(
+            f"sampling.grid={sampling.grid!r} is for solvers of the velocity; {sampling.solver} goes through DDPM's own steps: leave it uniform"
+        )
     if sampling.solver in ADAPTIVE:
         return
     per_call = 2 if conditioned and sampling.guidance != 1 else 1
@@ -209,7 +222,25 @@ def warnings(recipe: Recipe) -> list[str]:
         found.append(
             "autoencoder.posterior='sample' moves a datum at each visit, so the cost of LOOM-CFM's table may rise; mean keeps it still"
         )
-    return found
+    return found + _guidance_warnings(recipe)
+
+
+def _guidance_warnings(recipe: Recipe) -> list[str]:
+    """Where guidance has little to compare with: a null branch learns the mean velocity of the conditions whose noises reach x_t, of one alone where priors lie apart."""
+    scale, prior = recipe.sampling.guidance, recipe.prior.kind
+    if scale == 1 or recipe.data.condition == "none":
+        return []
+    if recipe.network.condition_dropout == 0:
+        return [
+            f"sampling.guidance={scale:g} compares with the null condition, which network.condition_dropout=0 never trains; "
+            "set that to 0.1 or so, or sampling.guidance=1"
+        ]
+    if prior in ("class-gaussian", "class-mixture", "text-gaussian") and recipe.coupling.kind != "pairs":  # whose prior is the teacher's
+        return [
+            f"sampling.guidance={scale:g} may do little with prior.kind={prior!r}: the null condition is trained on the same noises, which tell the condition by themselves, "
+            "so the further apart the conditions' priors lie, the smaller the difference that guidance enlarges"
+        ]
+    return []
 
 
 def described(value: Any) -> str:

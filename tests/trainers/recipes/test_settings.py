@@ -7,6 +7,7 @@ import pytest
 from trainers.recipes import apply, by_name, check, differences, load_recipe, presets, read_recipe, warnings, write_recipe
 from trainers.recipes.checks import CHOICES, RANGES
 from trainers.recipes.files import from_toml, to_toml
+from trainers.recipes.idle import USES
 from trainers.recipes.schema import Recipe
 from trainers.recipes.settings import flatten, parse
 
@@ -87,11 +88,19 @@ def test_differences_name_what_changed():
     assert not differences(one, from_toml(to_toml(one), "it"))
 
 
-def test_unknown_recipes_are_refused_with_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'emoji-cpd'"):
+def test_unknown_recipes_are_refused_with_the_nearest_few_and_how_to_list_all():
+    with pytest.raises(ValueError, match="did you mean 'emoji-cpd'") as refused:
         load_recipe("emoji-cpt")
+    said = str(refused.value)
+    assert f"`python -m trainers recipes` lists all {len(presets())}" in said
+    assert sum(name in said for name in presets()) <= 4
+    with pytest.raises(ValueError, match=r"recipe='qqqq' is unknown. `python"):
+        load_recipe("qqqq")
     with pytest.raises(ValueError, match="no such file"):
         load_recipe("nowhere.toml")
+
+
+TEXT = ["data.condition=text", "text.encoder=clip", "network.kind=unet-conditional", "network.cross_attention=64"]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +132,13 @@ def test_unknown_recipes_are_refused_with_the_nearest():
         (["training.batch=0"], "must lie in"),
         (["prior.kind=gauss"], "is unknown"),
         (["network.kind=unet-conditional"], "network.cross_attention"),
+        (["network.kind=unet-conditional", "network.cross_attention=64", "network.resample=resnet"], "has conv alone"),
+        (["autoencoder.posterior=sample"], "needs autoencoder.kind='kl'"),
+        ([*TEXT, "prior.kind=text-gaussian", "prior.mean=0"], "leave it 1"),
+        (
+            ["loss.times=ddpm-1000", "path.kind=vp", "loss.target=noise", "sampling.solver=ddpm", "sampling.grid=edm"],
+            "leave it uniform",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(settings: list[str], words: str):
@@ -154,3 +170,83 @@ def test_loom_with_moving_latents_is_warned_about():
     loom = by_name("loom-ffhq256-latent")
     moving = replace(loom, autoencoder=replace(loom.autoencoder, kind="kl", posterior="sample"))
     assert "may rise" in warnings(moving)[0]
+
+
+IDLE = [
+    ("emoji-condot", "prior.rank=4", "prior.covariance=low-rank"),
+    ("emoji-condot", "prior.shrinkage=0.5", "prior.kind=pooled-gaussian"),
+    ("emoji-condot", "prior.mean=0", "prior.kind=pooled-gaussian"),
+    ("emoji-condot", "prior.components=3", "prior.kind=class-mixture"),
+    ("emoji-condot", "prior.mapper_width=64", "prior.kind=text-gaussian"),
+    ("emoji-condot", "coupling.batch=64", "coupling.kind=batch-ot"),
+    ("emoji-condot", "coupling.caches=4", "coupling.kind=loom"),
+    ("emoji-batchot", "coupling.refresh=0.1", "coupling.kind=loom"),
+    ("emoji-c2ot", "coupling.weight=2", "data.condition=text"),
+    ("emoji-condot", "coupling.pairs=here", "coupling.kind=pairs"),
+    ("digits-condot", "loss.time_mean=1", "loss.times=logit-normal or edm"),
+    ("emoji-condot", "loss.time_steepness=2", "loss.times=u-shaped"),
+    ("emoji-condot", "loss.time_beta=2", "loss.times=beta"),
+    ("emoji-ddpm", "network.time_scale=1", "loss.times other than ddpm-1000"),
+    ("digits-condot", "network.resample=resnet", "network.kind=unet"),
+    ("emoji-condot", "network.heads=4", "network.kind=unet-conditional"),
+    ("cpd-imagenet64", "network.heads_of=32", "network.heads=none"),
+    ("emoji-condot", "text.max_tokens=8", "data.condition=text"),
+    ("digits-condot", "autoencoder.path=here", "autoencoder.kind"),
+    ("digits-condot", "data.preparation=squash", "data.reader="),
+    ("fm-cifar10", "sampling.nfe=4", "adaptive"),
+    ("fm-cifar10", "sampling.guidance=2", "data.condition="),
+    ("emoji-reflow", "prior.rank=3", "coupling.kind other than pairs"),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "words"), IDLE, ids=[f"{name} {setting}" for name, setting, _ in IDLE])
+def test_a_setting_that_changes_nothing_is_said_with_what_would_use_it(name: str, setting: str, words: str):
+    pairs = ["coupling.pairs=here"] if name == "emoji-reflow" else []
+    plain, changed = (load_recipe(name, [*pairs, *more]) for more in ([], [setting]))
+    (sentence,) = [s for s in warnings(changed) if s not in warnings(plain)]
+    assert f"{setting.partition('=')[0]}=" in sentence
+    assert "has no effect here: it needs" in sentence
+    assert words in sentence
+
+
+USED = [
+    ("emoji-cpd", ["prior.rank=4", "prior.shrinkage=0.5", "prior.mean=0"]),
+    ("emoji-cpd-mixture", ["prior.components=3"]),
+    ("emoji-text-cpd", ["prior.mapper_width=64", "prior.folds=3"]),
+    ("emoji-text-c2ot", ["coupling.weight=2", "coupling.batch=64"]),
+    ("emoji-class-loom", ["coupling.caches=2", "coupling.refresh=0.1"]),
+    ("emoji-condot", ["loss.time_mean=1", "loss.time_std=2", "network.heads_of=32", "sampling.nfe=8", "data.preparation=squash"]),
+    ("emoji-condot", ["loss.times=beta", "loss.time_beta=2"]),
+    ("emoji-condot", ["loss.times=edm", "loss.time_mean=-1.2"]),
+    ("digits-reflow", ["coupling.pairs=here", "loss.time_steepness=2"]),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), USED, ids=[f"{name} {settings[0]}" for name, settings in USED])
+def test_a_setting_that_is_used_is_not_warned_about(name: str, settings: list[str]):
+    assert not [s for s in warnings(load_recipe(name, settings)) if "no effect" in s]
+
+
+def test_settings_of_one_reason_share_a_sentence():
+    changed = load_recipe("emoji-condot", ["coupling.caches=4", "coupling.refresh=0.5"])
+    assert warnings(changed) == ["coupling.caches=4, coupling.refresh=0.5 have no effect here: they need coupling.kind=loom or class-loom"]
+
+
+@pytest.mark.parametrize("name", sorted(presets()))
+def test_a_preset_has_no_idle_settings_of_its_own(name: str):
+    """What its base sets for other methods is not the user's doing; nor is a value that he sets back to the schema's."""
+    assert not [s for s in warnings(by_name(name)) if "no effect" in s]
+    assert not [s for s in warnings(apply(by_name(name), {"prior.rank": 16, "coupling.caches": 1})) if "no effect" in s]
+
+
+def test_every_use_names_settings_that_exist():
+    assert {name for use in USES for name in use.names} <= set(flatten(Recipe()))
+
+
+def test_guidance_without_something_to_compare_with_is_warned_about():
+    (sentence,) = warnings(by_name("emoji-cpd"))
+    assert "sampling.guidance=2 may do little with prior.kind='class-gaussian'" in sentence
+    assert not warnings(load_recipe("emoji-cpd", ["sampling.guidance=1"]))
+    assert not warnings(by_name("emoji-condot"))
+    (sentence,) = warnings(load_recipe("condot-imagenet64", ["sampling.guidance=2", "sampling.nfe=16"]))
+    assert "which network.condition_dropout=0 never trains" in sentence
