@@ -5,6 +5,8 @@ from tests.faults import Fault
 GOLDEN = "tests/trainers/training/test_golden.py::test_the_first_losses_are_those_of_a_plain_loop"
 LOOP = "tests/trainers/training/test_loop.py::"
 ORDER = "tests/trainers/training/test_order.py::"
+TEXTS = "tests/trainers/training/test_golden.py::test_the_first_losses_told_texts_are_those_of_a_plain_loop"
+RESUME = "tests/trainers/training/test_resume.py::"
 CHECKPOINTS = "tests/trainers/training/test_checkpoints.py::"
 
 FAULTS = (
@@ -54,6 +56,32 @@ FAULTS = (
     Fault("trainers/methods.py", '"class-batch-ot": PerClassOT()', '"class-batch-ot": BatchOT()', GOLDEN + "[class-batchot]"),
     Fault("trainers/methods.py", '"class-loom": PerClassOT()', '"class-loom": BatchOT()', GOLDEN + "[class-loom]"),
     Fault("trainers/times.py", "return (u * self.steps).floor()", "return (u * self.steps)", GOLDEN + "[ddpm]"),
+    Fault("trainers/batches.py", "else null\n", "else torch.zeros_like(null)\n", TEXTS + "[emoji-text-condot]"),
+    Fault("trainers/priors/fitted.py", "mappers.unseen(e, index)", "mappers(e)", TEXTS + "[emoji-text-cpd]"),
+    Fault(
+        "trainers/training.py",
+        "Method(recipe, prior) if checkpoint is None else method_of(checkpoint, recipe)",
+        "Method(recipe, prior)",
+        RESUME + "test_a_run_goes_on_with_the_prior_that_it_began_with",
+    ),
+    Fault(
+        "trainers/training.py",
+        "    _restore_scaler(accelerator, checkpoint)\n",
+        "",
+        RESUME + "test_the_scaler_of_fp16_is_in_the_checkpoint_and_goes_on_from_there",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "None if scaler is None else scaler.state_dict()",
+        "None",
+        RESUME + "test_the_scaler_of_fp16_is_in_the_checkpoint_and_goes_on_from_there",
+    ),
+    Fault(
+        "trainers/checkpoints.py",
+        "torch.empty_like(weight, dtype=value.dtype, device=value.device).copy_(value) if value.shape == weight.shape else value",
+        "value",
+        RESUME + "test_a_run_in_channels_last_goes_on_bit_equal",
+    ),
     Fault(
         "trainers/loop.py",
         "accelerator.backward(losses.mean() / parts)",

@@ -58,23 +58,38 @@ def test_no_covariance_of_one_picture_and_none_of_too_many_dimensions():
         Accumulator(12288)
 
 
+def cubic(a: torch.Tensor, b: torch.Tensor) -> float:
+    return (float(a @ b) / len(a) + 1) ** 3
+
+
+def plain_kernel_distance(a: torch.Tensor, b: torch.Tensor) -> float:
+    n = len(a)
+    within = sum(cubic(u[i], u[j]) for u in (a, b) for i, j in itertools.permutations(range(n), 2)) / (n * (n - 1))
+    return within - 2 * sum(cubic(p, q) for p in a for q in b) / n**2
+
+
 def test_the_kernel_distance_of_whole_halves_is_a_plain_loop():
-    x, y = draws(3, 8, 4), draws(4, 8, 4) + 0.5
-
-    def k(a: torch.Tensor, b: torch.Tensor) -> float:
-        return (float(a @ b) / 4 + 1) ** 3
-
-    def plain(a: torch.Tensor, b: torch.Tensor) -> float:
-        n = len(a)
-        within = sum(k(u[i], u[j]) for u in (a, b) for i, j in itertools.permutations(range(n), 2)) / (n * (n - 1))
-        return within - 2 * sum(k(p, q) for p in a for q in b) / n**2
-
+    x, y, plain = draws(3, 8, 4), draws(4, 8, 4) + 0.5, plain_kernel_distance
     drawn = generator()
     known = [plain(x[torch.randperm(8, generator=drawn)[:4]], y[torch.randperm(8, generator=drawn)[:4]]) for _ in range(5)]
     found = scores.kernel(x, y, generator=generator(), subsets=5)
     assert abs(found.value - np.mean(known)) < 1e-9
     assert found.error is not None
     assert abs(found.error - np.std(known, ddof=1)) < 1e-9  # halves: the spread itself
+
+
+def test_the_error_of_a_kernel_distance_shrinks_with_the_whole_sample_not_with_its_subsets():
+    """v (1/s - 1/n) is the variance of a subset of s without replacement where v / n is that of all n: here s = 5 of n = 21 and of 30 of the other set."""
+    x, y, drawn = draws(3, 21, 4), draws(4, 30, 4) + 0.5, generator()
+    known = [
+        plain_kernel_distance(x[torch.randperm(21, generator=drawn)[:5]], y[torch.randperm(30, generator=drawn)[:5]]) for _ in range(6)
+    ]
+    found = scores.kernel(x, y, generator=generator(), subset=5, subsets=6)
+    assert abs(found.value - np.mean(known)) < 1e-9
+    assert found.error is not None
+    of_a_subset = np.std(known, ddof=1) ** 2
+    v = of_a_subset / (1 / 5 - 1 / 21)
+    assert abs(found.error - math.sqrt(v / 21)) < 1e-9
 
 
 def test_coverage_is_a_plain_loop_in_pieces_too(monkeypatch: pytest.MonkeyPatch):

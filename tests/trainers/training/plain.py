@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lab.random import normals, uniforms
 from tests.trainers.training.small import CLASSES
-from trainers.order import COMPONENT, EPOCH, FLIP, NOISE, NULL, TIME
+from trainers.order import CAPTION, COMPONENT, EPOCH, FLIP, NOISE, NULL, TIME
+from trainers.priors.cross_fitting import FOLD
 
 LOOM_NOISE, LOOM_CACHE = 0x4C4F4F4D, 0x4C4F4F4D + 1
 
@@ -56,6 +57,25 @@ class PlainLoom:
         return z[got]
 
 
+def caption_states(cache: Any, seed: int, index: Tensor, samples: Tensor) -> Tensor:
+    """States of one caption of each item, each as likely; of the empty text, the last, for items without."""
+    numbers, u = [], uniforms(seed, samples, 1, CAPTION)[:, 0].tolist()
+    for i, share in zip(index.tolist(), u, strict=True):
+        count = int(cache.captions.counts[i])
+        before = int(cache.captions.counts[:i].sum())
+        numbers.append(before + int(share * count) if count else int(cache.captions.counts.sum()))
+    return cache.captions.states(torch.tensor(numbers))
+
+
+def around_what_a_text_says(prior: Any, seed: int, index: Tensor, states: Tensor, z: Tensor) -> Tensor:
+    """CPD's x_0 for texts: the mapper of the datum's fold, which never saw it, on the pooled embedding, and sigma times the noise."""
+    mappers = prior.mappers.mappers
+    fold = (uniforms(seed, index, 1, FOLD)[:, 0] * len(mappers)).long().tolist()
+    with torch.no_grad():
+        said = torch.cat([mappers[f](e[:1]) for f, e in zip(fold, states, strict=True)])
+    return said + prior.report["sigma"]["value"] * z
+
+
 def plain_losses(recipe: Any, source: Any, prior: Any, network: torch.nn.Module, steps: int, table: Any = None) -> list[float]:
     """The losses of the first steps."""
     seed, batch, n = recipe.training.seed, recipe.training.batch, source.n
@@ -69,6 +89,7 @@ def plain_losses(recipe: Any, source: Any, prior: Any, network: torch.nn.Module,
     loom = None if table is None else PlainLoom(source.table_rows, recipe.coupling.caches, seed, table)
     found = []
     for step in range(steps):
+        condition: Any
         epoch, place = divmod(step, per_epoch)
         order = uniforms(seed, torch.arange(n) + (epoch << 32), 1, EPOCH)[:, 0].argsort()
         index = order[place * batch : (place + 1) * batch]
@@ -76,12 +97,20 @@ def plain_losses(recipe: Any, source: Any, prior: Any, network: torch.nn.Module,
         if kind == "pairs":
             x_1, x_0, condition = source.stored.x_1[index], source.stored.x_0[index], source.stored.condition[index]
         else:
+            data = source.cache if recipe.data.condition == "text" else source
             flip = (uniforms(seed, samples, 1, FLIP)[:, 0] < 0.5) & recipe.data.flip
-            x_1 = torch.where(flip[:, None, None, None], source.x[index].flip(-1), source.x[index])
-            condition = source.labels[index] if source.classes else None
+            if recipe.data.condition == "text":
+                flip &= data.may_flip[index]
+            x_1 = torch.where(flip[:, None, None, None], data.x[index].flip(-1), data.x[index])
+            condition = data.labels[index] if source.classes else None
+            if recipe.data.condition == "text":
+                condition = caption_states(data, seed, index, samples)
             z = normals(seed, samples, x_1[0].numel(), NOISE, torch.float32).reshape(x_1.shape)
             extra = {"uniforms": uniforms(seed, samples, 1, COMPONENT)[:, 0]} if recipe.prior.kind == "class-mixture" else {}
-            x_0 = z if recipe.prior.kind == "standard" else prior.from_normals(z, condition, **extra)
+            if recipe.prior.kind == "text-gaussian":
+                x_0 = around_what_a_text_says(prior, seed, index, condition, z)
+            else:
+                x_0 = z if recipe.prior.kind == "standard" else prior.from_normals(z, condition, **extra)
             if kind == "batch-ot":
                 x_0 = x_0[assignment(x_0, x_1)]
             elif kind in ("class-batch-ot", "c2ot"):
@@ -109,7 +138,11 @@ def plain_losses(recipe: Any, source: Any, prior: Any, network: torch.nn.Module,
         told = condition
         if condition is not None:
             dropped = uniforms(seed, samples, 1, NULL)[:, 0] < recipe.network.condition_dropout
-            told = torch.where(dropped, torch.full_like(condition, CLASSES), condition)
+            if recipe.data.condition == "text":
+                nothing = source.cache.captions.states(source.cache.captions.counts.sum()[None])
+                told = torch.where(dropped[:, None, None], nothing, condition)
+            else:
+                told = torch.where(dropped, torch.full_like(condition, CLASSES), condition)
         error = (network(x_t, t, told) - wanted).square().flatten(1).mean(1)
         loss = (sigma.float() ** 2 * error if recipe.loss.weighting == "sigma-squared" else error).mean()
         optimiser.zero_grad()

@@ -13,7 +13,7 @@ from lab.random import normals
 from lab.stored_pairs import StoredPairs
 from tests.trainers.priors.caches import Captions, MemoryCache
 from trainers.gauges import Gauges
-from trainers.latents import Normalisation
+from trainers.latents import Cache, Normalisation
 from trainers.latents.captions import CaptionStates
 from trainers.loop import Loop, Progress, fresh
 from trainers.methods import Method
@@ -22,7 +22,7 @@ from trainers.order import CAPTION, Order
 from trainers.priors import FittedPrior, fit_prior
 from trainers.recipes import Recipe, apply
 from trainers.runs import Run
-from trainers.sources import PairsSource, Source
+from trainers.sources import CacheSource, PairsSource, Source
 
 CLASSES, ROWS, WIDTH = 3, 4, 6
 
@@ -61,6 +61,29 @@ class Latents(Source):
             order.uniforms(samples, CAPTION)
             return x, self.states[index], None
         return x, self.labels[index] if self.classes else None, None
+
+
+class StoredTexts(Cache):
+    """n latents in memory as a cache with captions gives them: item i has i % 4 captions (so some have none) that tell its brightness, and i % 3 of three may be mirrored."""
+
+    def __init__(self, n: int = 48, shape: tuple[int, int, int] = (2, 8, 8), seed: int = 0) -> None:
+        self.folder, self.split, self.shape, self.classes, self.labels = Path("memory"), "train", shape, (), None
+        self.index, self.may_flip = torch.arange(n), torch.arange(n) % 3 > 0
+        center = torch.zeros(1, 1, 1)
+        self.normalisation = Normalisation(center, center + 1)
+        drawn = normals(seed, self.index, int(torch.Size(shape).numel()), dtype=torch.float32).reshape(n, *shape)
+        self.x = drawn + 2 * drawn[:, :1, :1, :1]
+        counts = self.index % 4
+        owner = self.index.repeat_interleave(counts)
+        states = normals(seed + 1, torch.arange(len(owner) + 1), ROWS * WIDTH, dtype=torch.float32).reshape(-1, ROWS, WIDTH)
+        states[:-1, 0, 0] += 4 * drawn[owner, 0, 0, 0]
+        self.captions = CaptionStates([[f"take {j} of {i}" for j in range(int(k))] for i, k in enumerate(counts)], states.__getitem__)
+
+    def read(self, index: Tensor, flip: Tensor | None = None, posterior: Tensor | None = None) -> Tensor:
+        x = self.x[index].clone()
+        if flip is not None:
+            x[flip] = x[flip].flip(-1)
+        return x
 
 
 def shrunk(recipe: Recipe, **changes: Any) -> Recipe:
@@ -127,6 +150,12 @@ def data_for(recipe: Recipe, n: int = 48) -> tuple[Source, FittedPrior]:
         )
         return source, fit_prior(apply(plain, {"prior.kind": "standard"}), cache, None, say=_silent)  # pyright: ignore[reportArgumentType]
     return latents, fit_prior(recipe, cache, None, say=_silent)  # pyright: ignore[reportArgumentType]
+
+
+def texts_for(recipe: Recipe, n: int = 48) -> tuple[CacheSource, FittedPrior]:
+    """Stored latents with captions, and the recipe's prior fitted to them."""
+    cache = StoredTexts(n)
+    return CacheSource(cache, recipe), fit_prior(recipe, cache, None, say=_silent)
 
 
 def _silent(_: str) -> None:
