@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lab.checks import unknown
 from lab.solvers import ADAPTIVE
+from trainers.bars import QUIET, bar
 from trainers.commands.sample import Sample
 from trainers.files import read_json, write_atomically, write_json
 from trainers.grids import grid, save_png, to_image
@@ -67,8 +68,6 @@ def _class(classes: Sequence[str], text: str) -> int:
 
 def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     """Samples as wanted, in wanted.out; returns what samples.json says. Raises ValueError for what the checkpoint cannot do."""
-    from tqdm import tqdm
-
     if wanted.n > MOST:
         raise ValueError(f"--n {wanted.n} must be at most {MOST}; `python -m trainers pairs` makes more, shard by shard")
     for name, value in (("n", wanted.n), ("rows", wanted.rows)):
@@ -79,7 +78,7 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     trained = load_trained(wanted.folder, wanted.weights, wanted.device)
     condition, names = conditions(trained, wanted.condition, wanted.n, wanted.seed)
     guidance = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if condition is not None else 1.0)
-    with tqdm(total=wanted.n, unit="sample", disable=wanted.prior or None) as bar:
+    with bar(wanted.n, "sampling", "samples", wait=QUIET if wanted.prior else 0) as shown:
         made = (
             _prior_alone(trained, wanted, condition)
             if wanted.prior
@@ -96,7 +95,7 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
                 rtol=wanted.rtol,
                 states=wanted.trajectories,
                 device=trained.device,
-                progress=bar.update,
+                progress=shown.update,
             )
         )
     wanted.out.mkdir(parents=True, exist_ok=True)

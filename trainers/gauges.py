@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lab.losses import TimeBins, by_time_bin
+from trainers.bars import Bar, Lines, bar
 
 BINS = 10
 
@@ -71,7 +72,7 @@ class Window:
 
 
 class Gauges:
-    """Speed and use of the machine, and the progress bar on standard error.
+    """Speed and use of the machine, and the progress bar on standard error (lines, where that is no terminal).
 
     flops: of one image, forwards and backwards; peak: floating-point operations a second that all devices together can do at this precision, None where not known.
     """
@@ -82,15 +83,14 @@ class Gauges:
         self.batch, self.steps, self.device, self.flops, self.peak, self._bar_wanted = batch, steps, device, flops, peak, bar
         self._before = before
         self._waited = self._paired = 0.0
+        self._bar: Bar | Lines | None = None
 
     def start(self, step: int) -> None:
         """From this step on."""
-        from tqdm import tqdm
-
         self._began = self._mark = time.perf_counter()
         self._first = self._last = step
-        # The bar shows nothing where standard error is no terminal.
-        self._bar = tqdm(total=self.steps, initial=step, unit="step", disable=None if self._bar_wanted else True, dynamic_ncols=True)
+        self._begun = step
+        self._bar = bar(self.steps, "training", "steps", start=step) if self._bar_wanted else None
 
     @property
     def seconds(self) -> float:
@@ -99,7 +99,10 @@ class Gauges:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around waiting for a batch."""
+        """Around waiting for a batch, once in each step."""
+        if self._bar is not None:
+            self._bar.at(self._begun)
+        self._begun += 1
         began = time.perf_counter()
         yield
         self._waited += time.perf_counter() - began
@@ -127,8 +130,10 @@ class Gauges:
         }
 
     def show(self, step: int, line: dict[str, Any]) -> None:
-        """The record on the progress bar."""
-        self._bar.update(step - self._bar.n)
+        """The record on the progress bar, or in its next line."""
+        if self._bar is None:
+            return
+        self._bar.at(step)
         used = "" if line["mfu"] is None else f" mfu {line['mfu']:.0%}"
         self._bar.set_postfix_str(
             f"loss {line['loss']:.4f} {line['images_per_second']:.0f} img/s wait {line['data_wait']:.1%} {line['memory'] / 2**30:.1f} GiB{used}"
@@ -138,7 +143,7 @@ class Gauges:
 
     def close(self) -> None:
         """Ends the bar."""
-        if hasattr(self, "_bar"):
+        if self._bar is not None:
             self._bar.close()
 
 

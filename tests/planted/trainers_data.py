@@ -139,8 +139,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/data/several.py",
-        "each.name in SPLITS else",
-        "each.name in () else",
+        '{"train", "train2017", "val2017"} & names) or',
+        '{"train2017", "val2017"} & names) or',
         f"{TESTS}/test_command.py::test_what_is_one_data_set_is_not_taken_for_several",
     ),
 )

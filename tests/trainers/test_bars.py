@@ -1,94 +1,85 @@
-"""The twenty bars that the trainers must clear, and which tests hold each of them."""
+"""Signs of life: a bar on a terminal, lines elsewhere, never both."""
 
-from pathlib import Path
+import io
+import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
+from tqdm import tqdm
 
-BARS = {
-    "1. killed at any step, resumed: bit-equal": (
-        "training/test_kill.py::test_loom_killed_at_random_steps_ends_bit_equal",
-        "training/test_kill.py::test_any_method_killed_at_random_steps_ends_bit_equal",
-    ),
-    "2. the same with averages, optimiser, scaler, assignment table": (
-        "training/test_kill.py::test_any_method_killed_at_random_steps_ends_bit_equal",
-        "training/test_loop.py::test_several_averages_are_kept_and_resumed",
-        "training/test_loop.py::test_the_table_in_a_checkpoint_is_that_of_its_step",
-    ),
-    "3. the log of sample numbers is the same after kills within an epoch": (
-        "training/test_kill.py::test_loom_killed_at_random_steps_ends_bit_equal",
-    ),
-    "4. two processes see what one sees and end where it ends": ("training/test_distributed.py::test_two_processes_end_where_one_ends",),
-    "5. accumulated micro-batches are one batch": ("training/test_loop.py::test_accumulated_micro_batches_are_one_batch",),
-    "6. clipped before the step, the norm logged": (
-        "training/test_loop.py::test_the_gradient_is_clipped_before_the_step_and_its_norm_is_logged_unclipped",
-    ),
-    "7. a damaged newest checkpoint: the one before it": (
-        "training/test_checkpoints.py::test_a_damaged_newest_is_named_and_passed_over",
-        "training/test_checkpoints.py::test_a_state_that_reads_well_but_is_not_what_was_written_is_named_and_passed_over",
-    ),
-    "8. files whole or not there, hashed": (
-        "training/test_checkpoints.py::test_a_checkpoint_holds_what_the_design_says_and_every_hash_is_right",
-        "training/test_checkpoints.py::test_a_file_is_replaced_whole_or_not_at_all",
-        "latents/test_building.py::test_killed_at_any_moment_it_goes_on_after_the_last_whole_shard",
-    ),
-    "9. no pickle is loaded": (
-        "training/test_checkpoints.py::test_a_pickle_is_refused_and_never_read",
-        "training/test_checkpoints.py::test_the_code_reads_and_writes_no_pickle",
-        "latents/test_diffusers_models.py::test_a_pickle_is_never_loaded",
-        "evaluation/test_published.py::test_no_pickle_is_ever_loaded",
-        "sampling/test_trained.py::test_no_pickle_is_ever_read",
-    ),
-    "10. averages in fp32 by the formula; raw weights apart": (
-        "training/test_ema.py::test_the_average_is_the_formulas",
-        "training/test_ema.py::test_averages_are_fp32_and_move_where_bf16_would_stand_still",
-        "training/test_loop.py::test_bf16_keeps_weights_and_averages_in_fp32",
-    ),
-    "11. sixteen pictures overfitted by every method": ("training/test_loop.py::test_sixteen_pictures_are_overfitted_to_a_stated_loss",),
-    "12. the first twenty losses are those of a plain loop": (
-        "training/test_golden.py::test_the_first_losses_are_those_of_a_plain_loop",
-        "training/test_golden.py::test_the_first_losses_told_texts_are_those_of_a_plain_loop",
-    ),
-    "13. what is not finite stops with the batch's samples": (
-        "training/test_loop.py::test_a_gradient_that_is_not_finite_ends_the_run_with_its_samples_and_keeps_the_checkpoint",
-        "training/test_ends.py::test_a_diverged_run_ends_with_status_1_and_its_samples",
-    ),
-    "14. SIGTERM saves and exits resumable": (
-        "training/test_loop.py::test_a_run_that_was_asked_to_stop_goes_on_bit_equal",
-        "training/test_distributed.py::test_two_processes_that_are_told_to_stop_one_after_the_other_end_together_and_go_on",
-    ),
-    "15. resumed with another recipe: refused, with what differs": (
-        "training/test_ends.py::test_bad_input_ends_in_one_line_and_status_2",
-        "training/test_ends.py::test_only_how_long_and_how_it_is_watched_may_change",
-    ),
-    "16. a full disk and a missing shard are named": (
-        "training/test_ends.py::test_a_full_disk_is_said_in_one_line_and_keeps_the_last_checkpoint",
-        "training/test_ends.py::test_a_missing_or_damaged_shard_is_made_again",
-    ),
-    "17. previews change nothing": ("training/test_loop.py::test_previews_change_nothing_of_the_training",),
-    "18. evaluations are counted, Euler ends at 1": (
-        "sampling/test_sampling.py::test_evaluations_are_those_asked_for_and_guidance_counts_two",
-        "sampling/test_sampling.py::test_euler_takes_n_steps_from_0_and_ends_at_1",
-    ),
-    "19. Frechet and kernel distances against scipy and closed forms; the protocol is recorded": (
-        "evaluation/test_scores.py::test_frechet_distance_is_that_of_scipy",
-        "evaluation/test_scores.py::test_frechet_distance_of_commuting_gaussians_is_the_closed_form",
-        "evaluation/test_scores.py::test_the_kernel_distance_of_whole_halves_is_a_plain_loop",
-        "evaluation/test_evaluate.py::test_the_protocol_states_what_others_need",
-    ),
-    # That a training outlives the page which started it belongs to the Train page's jobs.
-    "20. images a second, wait, use of the peak, memory": (
-        "training/test_loop.py::test_records_say_what_a_run_does",
-        "training/test_gauges.py::test_speed_wait_and_use_are_shares_of_the_time_that_passed",
-    ),
-}
+from trainers.bars import EVERY, bar, track
+from trainers.gauges import Gauges
 
 
-def test_there_are_twenty():
-    assert [int(bar.split(".")[0]) for bar in BARS] == list(range(1, 21))
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-@pytest.mark.parametrize("bar", BARS)
-def test_the_tests_that_hold_a_bar_are_there(bar: str):
-    for node in BARS[bar]:
-        file, name = node.split("::")
-        assert f"\ndef {name}(" in (Path(__file__).parent / file).read_text(), node
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr("trainers.bars.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_without_a_terminal_a_line_comes_at_the_start_and_every_half_minute(clock: list[float], capsys: pytest.CaptureFixture[str]):
+    with bar(1000, "train latents", "pictures") as shown:
+        assert capsys.readouterr().err == "train latents: 1,000 pictures\n"
+        for _ in range(61):
+            clock[0] += 1.0
+            shown.update(10)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "train latents: 300 of 1,000 pictures (30%), 10 a second, 70 s left",
+        "train latents: 600 of 1,000 pictures (60%), 10 a second, 40 s left",
+    ]
+
+
+def test_what_goes_on_counts_its_speed_from_where_it_began(clock: list[float], capsys: pytest.CaptureFixture[str]):
+    shown = bar(1000, "training", "steps", start=400)
+    clock[0] += EVERY
+    shown.set_postfix_str("loss 0.5")
+    shown.at(430)
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 1,000 steps, from 400 on",
+        "training: 430 of 1,000 steps (43%), 1 a second, 10 min left; loss 0.5",
+    ]
+
+
+def test_what_is_short_says_nothing(clock: list[float], capsys: pytest.CaptureFixture[str]):
+    for _ in track(range(10), 10, "reading", "files", wait=3.0):
+        clock[0] += 0.2
+    assert capsys.readouterr().err == ""
+    for _ in track(range(10), None, "listing", "files", wait=3.0):
+        clock[0] += 0.5
+    assert capsys.readouterr().err == "listing: 6 files so far\n"
+
+
+def test_on_a_terminal_there_is_a_bar_and_no_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    shown = bar(10, "train latents", "pictures", start=2)
+    assert isinstance(shown, tqdm)
+    shown.at(7)
+    assert shown.n == 7
+    shown.close()
+    said = sys.stderr.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+    assert "7/10" in said
+    assert "train latents: 10 pictures" not in said
+
+
+def test_a_training_says_where_it_is_between_its_records(clock: list[float], capsys: pytest.CaptureFixture[str]):
+    """Steps of 12 s and a record every thousand: the lines come all the same. The processes that are not the first say nothing."""
+    for wanted in (True, False):
+        gauges = Gauges(batch=10, steps=1000, device=torch.device("cpu"), flops=6e6, peak=None, bar=wanted)
+        gauges.start(20)
+        for _ in range(7):
+            with gauges.waiting():
+                pass
+            clock[0] += 12.0
+        gauges.close()
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(" steps")[0] for line in lines] == (
+            ["training: 1,000", "training: 23 of 1,000", "training: 26 of 1,000"] if wanted else []
+        )

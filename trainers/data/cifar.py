@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from trainers.data.images import Batch, Images, Report, class_counts
 from trainers.data.official import CIFAR_10
@@ -91,7 +90,7 @@ def inspect_cifar(path: Path) -> Report:
     """Reads every record's label, and counts."""
     folder = find_folder(path)
     splits, complaints = {}, []
-    for split in tqdm(FILES, desc="reading", unit=" splits", disable=None):
+    for split in FILES:
         if not any((folder / name).is_file() for name in FILES[split]):
             complaints.append(f"{FILES[split][0]} is missing")
             continue

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tqdm import tqdm
 
+from trainers.bars import QUIET, track
 from trainers.data.images import Batch, Broken, Images, Report
 from trainers.data.pictures import PREPARATIONS, to_square
 from trainers.data.stores import hash_of
@@ -165,7 +165,7 @@ def inspect_hdf5(path: Path) -> Report:
     splits: dict[str, dict[str, Any]] = {}
     complaints = []
     for split, files in find_shards(path).items():
-        shards = [read_shard(file) for file in tqdm(files, desc="files", unit="", disable=None, leave=False, delay=1)]
+        shards = [read_shard(file) for file in track(files, len(files), "files", "files", wait=QUIET, leave=False)]
         pairs = [shard for shard in shards if shard.layout == "pairs"]
         pictures = [shard for shard in shards if shard.layout != "pairs"]
         if pairs:
@@ -177,7 +177,7 @@ def inspect_hdf5(path: Path) -> Report:
             continue
         images = Hdf5(path, pictures, split, DataOptions(reader="hdf5", path=str(path)))
         sizes, broken = Counter(), []
-        for found in tqdm(images.stored(0, len(images)), desc=split, total=len(images), unit=" pictures", disable=None):
+        for found in track(images.stored(0, len(images)), len(images), split, "pictures", wait=QUIET):
             if isinstance(found, Broken):
                 broken.append({"name": found.name, "why": found.why})
             else:
@@ -199,7 +199,7 @@ def _pairs(shards: list[Shard]) -> dict[str, Any]:
     for shard in shards:
         try:
             with h5py.File(shard.path, "r") as file:
-                for k in tqdm(range(shard.count), desc=shard.path.name, unit=" pairs", disable=None):
+                for k in track(range(shard.count), shard.count, shard.path.name, "pairs", wait=QUIET):
                     source, target = (np.asarray(file[f"{k}/{key}"]) for key in ("source", "target"))
                     if source.shape != target.shape:
                         raise ValueError(f"pair {k} has a source {source.shape} and a target {target.shape}")

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 from numpy.lib import format as npy
-from tqdm import tqdm
 
+from trainers.bars import QUIET, track
 from trainers.data.images import Batch, Images, Report, class_counts
 from trainers.data.official import IMAGENET_32, IMAGENET_64
 from trainers.data.stores import hash_of
@@ -160,7 +160,7 @@ class ImagenetNpz(Images):
     reader = "imagenet64"
 
     def __init__(self, path: Path, files: list[Path], split: str, limit: int | None = None) -> None:
-        self.archives = [read_archive(file) for file in tqdm(files, desc="archives", unit="", disable=None, leave=False, delay=1)]
+        self.archives = [read_archive(file) for file in track(files, len(files), "archives", "files", wait=QUIET, leave=False)]
         sizes = {archive.size: archive.path for archive in self.archives}
         if len(sizes) > 1:
             raise ValueError(
@@ -238,7 +238,7 @@ def inspect_imagenet(path: Path) -> Report:
     for split, files in found.items():
         images = ImagenetNpz(path, files, split)
         reader = _reader(images.size)
-        for archive in tqdm(images.archives, desc=split, unit=" archives", disable=None):
+        for archive in track(images.archives, len(files), split, "archives", wait=QUIET):
             archive.check()
         splits[split] = {
             "pictures": len(images),

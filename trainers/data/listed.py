@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
+from trainers.bars import QUIET, bar
 from trainers.data.images import Batch, Broken, Images
 from trainers.data.pictures import PREPARATIONS, Seen, Unreadable, decode, upright
 from trainers.data.stores import Store, hash_of
@@ -79,10 +79,10 @@ def survey(images: Listed) -> dict[str, Any]:
         return _or_broken(name, lambda data: upright(data)[1], images.store)
 
     sizes, modes, broken = Counter(), Counter(), []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool, tqdm(total=len(images), desc=images.split, unit=" pictures", disable=None) as bar:
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool, bar(len(images), images.split, "pictures", wait=QUIET) as shown:
         for first in range(0, len(images), 256):
             for found in pool.map(look, images.names[first : first + 256]):
-                bar.update()
+                shown.update()
                 if isinstance(found, Broken):
                     broken.append(found)
                 else:

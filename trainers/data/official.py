@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from trainers.bars import QUIET, track
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Official:
         return {"name": self.name, "pictures": wanted, "matches": not wrong}, line
 
 
+MEGABYTE = 2**20
 PER_CLASS = {"train": (732, 1300), "val": (50, 50)}
 IMAGENET = Official("ImageNet 2012", {"train": 1_281_167, "val": 50_000}, 1000, PER_CLASS)
 IMAGENET_64 = Official("ImageNet-64", {"train": 1_281_167, "val": 50_000}, 1000, PER_CLASS)
@@ -55,13 +56,10 @@ def check_archive(path: Path) -> bool:
     if wanted is None:
         return False
     found = hashlib.md5(usedforsecurity=False)
-    with (
-        path.open("rb") as file,
-        tqdm(total=path.stat().st_size, desc=f"hashing {path.name}", unit="B", unit_scale=True, disable=None) as bar,
-    ):
-        while block := file.read(1 << 22):
+    with path.open("rb") as file:
+        blocks = iter(lambda: file.read(MEGABYTE), b"")
+        for block in track(blocks, -(-path.stat().st_size // MEGABYTE), f"hashing {path.name}", "MB", wait=QUIET):
             found.update(block)
-            bar.update(len(block))
     if found.hexdigest() != wanted:
         raise ValueError(f"{path} is damaged: its MD5 is {found.hexdigest()}, and the published {path.name} has {wanted}; fetch it again")
     return True

@@ -14,7 +14,7 @@ def data_sets_in(folder: Path) -> dict[Path, str]:
     """What lies in a folder and is a data set by its own marks, and what it is. Class folders have none; what begins with a dot is not looked at."""
     found = {}
     for each in sorted(folder.iterdir()):
-        kind = None if each.name.startswith(".") or each.name in SPLITS else (_folder(each) if each.is_dir() else _file(each.name))
+        kind = None if each.name.startswith(".") else (_folder(each) if each.is_dir() else _file(each.name))
         if kind:
             found[each] = kind
     return found

@@ -8,8 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
+from trainers.bars import QUIET, track
 from trainers.data.pictures import ENDINGS
 
 PACKED = (".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".gz", ".rar", ".7z")
@@ -20,7 +19,7 @@ class Store(ABC):
 
     def __init__(self, source: Path, files: Iterable[tuple[str, int]]) -> None:
         self.source = source
-        self.files = dict(sorted(tqdm(files, desc=f"listing {source.name}", unit=" files", disable=None, leave=False, delay=1)))
+        self.files = dict(sorted(track(files, None, f"listing {source.name}", "files", wait=QUIET, leave=False)))
 
     @abstractmethod
     def read(self, name: str) -> bytes:

@@ -10,9 +10,9 @@ import torch
 from filelock import FileLock
 from safetensors import safe_open
 from torch import Tensor
-from tqdm import tqdm
 
 from trainers.autoencoders import autoencoder_hash
+from trainers.bars import QUIET, Bar, Lines, bar
 from trainers.data import Images, open_images
 from trainers.files import sha256_of, write_json
 from trainers.latents.captions import build_captions
@@ -88,7 +88,7 @@ class _Build:
         entry = self._entry(split, name, images)
         known: dict[str, Any] = {shard["file"]: shard for shard in entry["shards"]}
         changed = not entry["finished"]
-        with tqdm(total=len(images), unit="pictures", desc=f"{split} latents", disable=None) as bar:
+        with bar(len(images), f"{split} latents", "pictures", wait=QUIET if entry["finished"] else 0) as shown:
             for number, start in enumerate(range(0, len(images), self.manifest["items"])):
                 file, stop = f"{split}/shard-{number:05d}.safetensors", min(start + self.manifest["items"], len(images))
                 if file not in known:
@@ -96,9 +96,9 @@ class _Build:
                 else:
                     shard = known[file] if self._sound(known[file]) else None
                 if shard is None:
-                    shard = self._encoded(images, file, start, stop, bar)
+                    shard = self._encoded(images, file, start, stop, shown)
                 else:
-                    bar.update(stop - start)
+                    shown.update(stop - start)
                 if shard is not known.get(file):
                     changed, entry["finished"], known[file] = True, False, shard
                     entry["shards"] = [known[each] for each in sorted(known)]
@@ -147,7 +147,7 @@ class _Build:
     def _made(self, images: Images, start: int, stop: int) -> str:
         return hashlib.sha256(f"{self.key} {images.split} {images.fingerprint} {start} {stop}".encode()).hexdigest()
 
-    def _encoded(self, images: Images, file: str, start: int, stop: int, bar: Any) -> dict[str, Any]:
+    def _encoded(self, images: Images, file: str, start: int, stop: int, shown: Bar | Lines) -> dict[str, Any]:
         rows: list[dict[str, Tensor]] = []
         broken: list[dict[str, str]] = []
         for batch in images.batches(BATCH, start, stop):
@@ -155,7 +155,7 @@ class _Build:
             if len(index):
                 rows.append({"index": index} | self.encoder.rows(torch.from_numpy(batch.pixels), _may_flip(images, index)))
             broken += [{"name": each.name, "why": each.why} for each in batch.broken]
-            bar.update(len(index) + len(batch.broken))
+            shown.update(len(index) + len(batch.broken))
         if not rows:
             rows = [{"index": torch.zeros(0, dtype=torch.int64)} | self.encoder.blank()]
         tensors = {name: torch.cat([each[name] for each in rows]) for name in rows[0]}

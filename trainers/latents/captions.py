@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
+from trainers.bars import track
 from trainers.files import read_json, sha256_of, write_json
 from trainers.latents.rows import Rows
 from trainers.latents.tensors import Damaged, mapped, write_tensors
@@ -91,7 +91,7 @@ def build_captions(options: TextOptions, folder: Path, split: str, *, say: Calla
             f"{split}: states of {len(texts) - 1} captions would take {size / 1e9:.0f} GB, more than {limit}: they are encoded as they are used"
         )
         return
-    for number in tqdm(range(count), unit="shards", desc=f"{split} captions", disable=None):
+    for number in track(range(count), count, f"{split} captions", f"shards of {TEXTS:,}"):
         path = home / f"shard-{number:05d}.safetensors"
         if number < len(hashes) and path.is_file() and sha256_of(path) == hashes[number]:
             continue

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from tqdm import tqdm
 
 from lab.distances import sample_frechet_distance
 from trainers.autoencoders import load_autoencoder
+from trainers.bars import track
 from trainers.data import open_images
 from trainers.latents.cache import Cache
 from trainers.recipes.schema import Recipe
@@ -31,7 +31,8 @@ def round_trips(recipe: Recipe, cache: Cache, count: int) -> Iterator[tuple[UInt
     images = open_images(data, {"train": data.train_split, "val": data.held_out_split}[cache.split])
     autoencoder = load_autoencoder(recipe.autoencoder, data.channels).to("cuda" if torch.cuda.is_available() else "cpu")
     rows = torch.linspace(0, len(cache) - 1, min(count, len(cache))).round().long().unique()
-    for some in tqdm(rows.split(BATCH), desc="round trip", unit="batches", disable=None):
+    parts = rows.split(BATCH)
+    for some in track(parts, len(parts), "round trip", f"batches of {BATCH}"):
         pixels = torch.from_numpy(images.read(cache.index[some].tolist()).pixels)
         yield pixels, autoencoder.decode(cache.normalisation.undo(cache.read(some))).cpu()
 
