@@ -1,16 +1,18 @@
 """A run's folder: the whole truth about one training. Any index over runs can be made again from such folders.
 
 recipe.toml   metrics.jsonl   samples/*.png   checkpoints/step-00001000/   process.json   lock   samples.log where it is wanted
+job.json      log.txt         job.lock        of a training in the background (trainers.jobs)
 """
 
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from trainers import layout
 from trainers.files import write_atomically, write_json
 from trainers.recipes import Recipe, apply, differences, flatten, read_recipe, write_recipe
 from trainers.recipes.checks import described
@@ -28,6 +30,7 @@ FREE = (
     "training.mirror",
 )
 PATHS = ("data.path", "autoencoder.path", "text.path")  # need not be said again
+BEFORE = (layout.LOCK, layout.PROCESS, layout.JOB, layout.JOB_LOCK, layout.LOG)  # what may lie in a folder before its run begins
 FREE_PARTS = ("sampling.", "training.preview_")
 
 
@@ -36,8 +39,8 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.recipe_file, self.metrics = folder / "recipe.toml", folder / "metrics.jsonl"
-        self.samples, self.checkpoints, self.process = folder / "samples", folder / "checkpoints", folder / "process.json"
+        self.recipe_file, self.metrics = folder / layout.RECIPE, folder / layout.METRICS
+        self.samples, self.checkpoints, self.process = folder / layout.SAMPLES, folder / layout.CHECKPOINTS, folder / layout.PROCESS
 
     def sample_log(self, process: int = 0) -> Path:
         """Where a process writes the numbers of the data that it saw: samples.log, and samples-1.log of a second one."""
@@ -70,7 +73,7 @@ class Run:
             if changed:
                 listed = "; ".join(f"{n} was {described(old)}, now {described(new)}" for n, (old, new) in changed.items())
                 raise ValueError(f"{self.folder} holds another training ({listed}); give those values, or name a new --run")
-        elif not self.exists and self.folder.exists() and any(p.name not in ("lock", "process.json") for p in self.folder.iterdir()):
+        elif not self.exists and self.folder.exists() and any(p.name not in BEFORE for p in self.folder.iterdir()):
             raise ValueError(f"{self.folder} is not empty and not a run's folder; name another --run")
         for folder in (self.folder, self.samples, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,12 +83,9 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder, so that no two trainings write to it. Raises ValueError while another does."""
-        import fcntl
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a+") as file:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(layout.held(self.folder / layout.LOCK))
             except BlockingIOError:
                 raise ValueError(f"{self.folder} is being trained by another process; wait for it, or name another --run") from None
             write_json(self.process, {"pid": os.getpid(), "started": time.time()})
