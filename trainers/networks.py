@@ -1,18 +1,22 @@
 """The networks: diffusers' U-Nets at any size, and a small MLP, behind one call: network(x, t, condition) with t in [0, 1].
 
-| kind             | body                           | condition                                                                             |
-|------------------|--------------------------------|---------------------------------------------------------------------------------------|
-| mlp              | trainers.mlp.MLP               | a class: an embedding added to that of the time                                       |
-| unet             | diffusers UNet2DModel          | a class: an embedding added to that of the time                                       |
-| unet-conditional | diffusers UNet2DConditionModel | text: rows of embeddings for its cross-attention; a class: embedding, and one row of zeros |
+| kind             | body                           | condition                                                                                  |
+|------------------|--------------------------------|--------------------------------------------------------------------------------------------|
+| mlp              | trainers.mlp.MLP               | a class: an embedding added to that of the time                                            |
+| unet             | diffusers UNet2DModel          | a class: an embedding added to that of the time                                            |
+| unet-conditional | diffusers UNet2DConditionModel | rows of context for its cross-attention: a text's embeddings, or a class's one embedding   |
 
 The null condition is class `classes` (one more than there are) or the embedding of the empty text. What is saved is the body alone, a diffusers folder.
+
+A class is a row of context since CPD's authors say that conditions enter by cross-attention (the README of their code, which has texts alone). Its embedding is a column of
+the body's own encoder_hid_proj, which is given one-hot rows, so that one folder holds everything: width x (classes + 1) weights and a bias. Attention to one row has
+nothing to choose: its value is added at every place, and the questions and keys of the cross-attention stay as they began.
 """
 
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from trainers.recipes.schema import NetworkOptions, Recipe
@@ -42,8 +46,14 @@ class Network(nn.Module):
             assert condition is not None
             seen = condition.ne(0).any(-1)
             return self.body(x, time, encoder_hidden_states=condition, encoder_attention_mask=seen).sample
-        empty = x.new_zeros(len(x), 1, self.recipe.network.cross_attention)
-        return self.body(x, time, encoder_hidden_states=empty, class_labels=condition).sample
+        return self.body(x, time, encoder_hidden_states=self._row(x, condition)).sample
+
+    def _row(self, x: Float[Tensor, "b c h w"], condition: Int[Tensor, " b"] | None) -> Float[Tensor, "b 1 e"]:
+        """What is no text as context of one row: classes one-hot, of zeros where the recipe has no condition."""
+        if condition is None:
+            return x.new_zeros(len(x), 1, self.recipe.network.cross_attention)
+        known: Any = self.body.encoder_hid_proj
+        return nn.functional.one_hot(condition, known.in_features)[:, None].to(x.dtype)
 
     def save(self, folder: Path) -> None:
         """The body as a diffusers folder: config.json and safetensors."""
@@ -85,12 +95,14 @@ def build(recipe: Recipe, shape: tuple[int, int, int], classes: int, text_width:
         "dropout": options.dropout,
         "norm_num_groups": options.norm_groups,
         "resnet_time_scale_shift": "scale_shift" if options.scale_shift else "default",
-        "num_class_embeds": told,
     }
     attended = [size in options.attention for size in levels]
     if kind == "unet":
-        return Network(UNet2DModel(**common, **_plain(options, attended)), recipe)
-    return Network(UNet2DConditionModel(**common, **_conditional(recipe, options, attended, text_width)), recipe)
+        return Network(UNet2DModel(**common, **_plain(options, attended), num_class_embeds=told), recipe)
+    body: Any = UNet2DConditionModel(**common, **_conditional(options, attended, told or text_width))
+    if told:
+        nn.init.normal_(body.encoder_hid_proj.weight)  # as embeddings begin
+    return Network(body, recipe)
 
 
 def _plain(options: NetworkOptions, attended: list[bool]) -> dict[str, Any]:
@@ -103,18 +115,19 @@ def _plain(options: NetworkOptions, attended: list[bool]) -> dict[str, Any]:
     }
 
 
-def _conditional(recipe: Recipe, options: NetworkOptions, attended: list[bool], text_width: int) -> dict[str, Any]:
+def _conditional(options: NetworkOptions, attended: list[bool], width: int) -> dict[str, Any]:
+    """width: of the rows that will be given as context, projected where it is not that of the cross-attention; 0 for none."""
     if options.resample != "conv":
         raise ValueError("network.resample='resnet' is for network.kind='unet'; unet-conditional has conv alone")
     # diffusers calls the number of heads attention_head_dim here (its own documentation says so, and keeps it).
     heads: Any = options.heads or tuple(max(1, width // options.heads_of) for width in options.channels)
-    projected = recipe.data.condition == "text" and text_width != options.cross_attention
+    projected = width not in (0, options.cross_attention)
     return {
         "down_block_types": tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attended),
         "up_block_types": tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attended)),
         "attention_head_dim": heads,
         "cross_attention_dim": options.cross_attention,
-        "encoder_hid_dim": text_width if projected else None,
+        "encoder_hid_dim": width if projected else None,
         "encoder_hid_dim_type": "text_proj" if projected else None,
     }
 

@@ -84,9 +84,9 @@ def test_flow_matching_is_set_up_as_reported(name: str, ending: str, path: str, 
 
 
 def test_the_networks_have_the_papers_sizes():
-    """872.30M is diffusers' default with cross-attention 1280; a class table and a text projection come on top."""
+    """872.30M is diffusers' default with cross-attention 1280; tables of classes and of texts' embeddings, with a bias, come on top."""
     imagenet = meta_network(by_name("cpd-imagenet64"), (4, 8, 8))
-    assert parameters(imagenet) == 872_300_484 + 1_001 * 1_280
+    assert parameters(imagenet) == 872_300_484 + 1_001 * 1_280 + 1_280
     coco = meta_network(by_name("cpd-coco"), (4, 32, 32), text_width=512)
     assert parameters(coco) == 872_300_484 + 512 * 1_280 + 1_280
 

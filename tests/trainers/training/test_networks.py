@@ -1,5 +1,7 @@
 """The networks behind one call: what reaches the body, the null condition, and folders that diffusers loads by itself."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -73,6 +75,32 @@ def test_padding_rows_of_a_text_do_not_count():
     short[:, 2:] = 0
     with torch.no_grad():
         assert torch.allclose(network(x, t, short), network(x, t, short[:, :2]), atol=1e-5)
+
+
+def test_a_class_is_one_row_of_context_and_moves_what_the_cross_attention_has_of_values():
+    """The papers' class-conditional network: as diffusers itself computes it from the embedding, null class too; every weight but questions and keys learns from it."""
+    _, network, x, _ = made("condot-imagenet64")
+    t, condition = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0, CLASSES, 2])
+    body: Any = network.body
+    assert body.config.num_class_embeds is None
+    assert tuple(body.encoder_hid_proj.weight.shape) == (body.config.cross_attention_dim, CLASSES + 1)
+    embedding = body.encoder_hid_proj.weight.T[condition] + body.encoder_hid_proj.bias
+    out = network(x, t, condition)
+    out.square().sum().backward()
+    gradients = {name: p.grad for name, p in body.named_parameters()}
+    assert all(g is not None and g.abs().max() > 0 for name, g in gradients.items() if ".attn2.to_v" in name or ".attn2.to_out" in name)
+    told = gradients["encoder_hid_proj.weight"].abs().sum(0) > 0
+    assert told.nonzero()[:, 0].tolist() == [0, 2, CLASSES]
+    body.encoder_hid_proj = None
+    with torch.no_grad():
+        body.config["encoder_hid_dim_type"] = None
+        assert torch.allclose(body(x, 1000 * t, encoder_hidden_states=embedding[:, None]).sample, out, atol=1e-5)
+
+
+def test_class_embeddings_begin_as_embeddings_do():
+    torch.manual_seed(0)
+    body: Any = build(shrunk(by_name("condot-imagenet64")), (2, 16, 16), 999).body
+    assert body.encoder_hid_proj.weight.std().item() == pytest.approx(1, abs=0.05)
 
 
 def test_the_null_condition_is_the_class_after_the_last_or_the_empty_text():
