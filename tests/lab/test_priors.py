@@ -455,25 +455,59 @@ def small_mixture(mean: float = 1.0, scale: float = 1.0) -> ClassMixture:
     return ClassMixture(gaussians, weights, torch.tensor([0, 0, 0, 1, 1]))
 
 
-def matrices(prior: ClassMixture) -> Tensor:
-    """The covariance of each component, scale aside."""
-    return prior.gaussians.spread.source(prior.gaussians.group)
-
-
 def test_mixture_density_is_scipys():
     prior, x = small_mixture(0.5, 1.4), 2 * numbers(20, 1, 2, seed=152)
     labels, reference = torch.arange(20) % 2, small_mixture()
-    means, covariances = reference.gaussians.means.numpy(), matrices(reference).numpy()
+    means, covariances = reference.gaussians.means.numpy(), as_matrices(reference.gaussians).numpy()
     terms = np.stack([density(x[:, 0].numpy(), 0.5 * means[k, 0], 1.4**2 * covariances[k]) for k in range(5)], 1)
     for c, columns in ((0, [0, 1, 2]), (1, [3, 4])):
         truth = logsumexp(terms[:, columns], b=reference.weights[columns].numpy(), axis=1)
         assert np.abs((prior.log_prob(x, labels).numpy() - truth)[labels.numpy() == c]).max() < 1e-10
 
 
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_a_mixture_of_any_covariances_has_scipys_density_and_draws_what_its_components_draw(covariance):
+    """Five components of two classes, the last too small for a covariance of its own; pooled and none share one among all."""
+    x, owners = data((4,), classes=5, members=40, seed=155)
+    kept = (owners < 4) | (torch.arange(len(owners)) < 12)
+    x, owners = x[kept], owners[kept]
+    moments = MomentAccumulator(5, 4)
+    moments.update(x, owners)
+    components = ClassGaussian.fit(moments, covariance=covariance, fallback_below=20, rank=2, mean=0.5, scale=1.4)
+    prior = ClassMixture(components, small_mixture().weights, torch.tensor([0, 0, 0, 1, 1]))
+    assert components.fallbacks == (() if covariance in ("none", "pooled") else (4,))
+    points, labels = 2 * numbers(12, 4, seed=156), torch.arange(12) % 2
+    covariances = 1.4**2 * as_matrices(components)
+    terms = np.stack([density(points.numpy(), 0.5 * components.means[k].numpy(), covariances[k].numpy()) for k in range(5)], 1)
+    for c, columns in ((0, [0, 1, 2]), (1, [3, 4])):
+        truth = logsumexp(terms[:, columns], b=prior.weights[columns].numpy(), axis=1)
+        assert np.abs((prior.log_prob(points, labels).numpy() - truth)[labels.numpy() == c]).max() < 1e-10
+    z, component = numbers(12, 4, seed=157), torch.arange(12) % 2
+    made = prior.from_normals(z, labels, component=component)
+    assert torch.equal(made, components.from_normals(z, component + 3 * labels))
+    again = prior_from_state(through_safetensors(prior))
+    assert isinstance(again, ClassMixture)
+    assert torch.equal(again.from_normals(z, labels, component=component), made)
+
+
+def as_matrices(gaussians: ClassGaussian) -> Tensor:
+    """Every class's covariance (D, D), scale aside."""
+    found = gaussians.spread.source(gaussians.group)
+    return found if found.ndim == 3 else torch.diag_embed(found.reshape(len(found), -1).expand(-1, gaussians.means[0].numel()))
+
+
+def test_a_mixture_names_the_class_with_a_component_that_has_no_density():
+    flat_one = Full.of(torch.diag_embed(torch.tensor([[1.0, 1], [1, 0]], dtype=torch.float64)))
+    prior = ClassMixture(ClassGaussian.of(torch.zeros(2, 2), flat_one), torch.ones(2), torch.tensor([0, 1]))
+    assert bool(torch.isfinite(prior.log_prob(torch.zeros(1, 2), torch.tensor([0]))).all())
+    with pytest.raises(ValueError, match="class 1 has a component with a singular covariance"):
+        prior.log_prob(torch.zeros(2, 2), torch.tensor([0, 1]))
+
+
 def test_mixture_samples_have_the_classs_moments_within_four_standard_errors():
     prior, n = small_mixture(), 60_000
     drawn = prior.sample((n, 1, 2), torch.ones(n, dtype=torch.int64), generator=generator(153), dtype=torch.float64)[:, 0]
-    law = GaussianMixture(prior.weights[3:], prior.gaussians.means[3:, 0], matrices(prior)[3:])
+    law = GaussianMixture(prior.weights[3:], prior.gaussians.means[3:, 0], as_matrices(prior.gaussians)[3:])
     centred = drawn - law.mean
     products = centred[:, :, None] * centred[:, None]
     assert (centred.mean(0).abs() < 4 * (law.covariance.diagonal() / n).sqrt()).all()
@@ -490,7 +524,7 @@ def test_uniform_numbers_choose_components_by_cumulative_weight():
     by_number = prior.from_normals(z, condition, uniforms=u)
     assert torch.equal(by_number, prior.from_normals(z, condition, component=chosen))
     row = chosen + 3 * condition
-    expected = prior.gaussians.means[row, 0] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(matrices(prior))[row], z[:, 0])
+    expected = prior.gaussians.means[row, 0] + torch.einsum("nij,nj->ni", torch.linalg.cholesky(as_matrices(prior.gaussians))[row], z[:, 0])
     assert (by_number[:, 0] - expected).abs().max() < 1e-13
     assert prior.from_normals(z.float(), condition, uniforms=u).dtype == torch.float32
 

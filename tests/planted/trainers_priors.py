@@ -107,4 +107,46 @@ FAULTS: tuple[Fault, ...] = (
         "}",
         f"{HERE}/test_files.py::test_the_same_fit_gives_the_same_bytes[class-gaussian]",
     ),
+    Fault(
+        "lab/priors/class_covariances.py",
+        "torch.cat((s, moments.pooled[None])) if pooled",
+        "torch.cat((s, s.mean(0)[None])) if pooled",
+        f"{HERE}/test_gaussians.py::test_a_small_class_takes_the_weighted_mean_of_all_classes_covariances_its_own_included",
+    ),
+    Fault(
+        "lab/priors/class_covariances.py",
+        "return Full.of(_shrunk(moments.pooled[None], shrinkage))",
+        "return Full.of(_shrunk(moments.pooled[None] * 1.01, shrinkage))",
+        f"{HERE}/test_gaussians.py::test_the_samples_covariance_is_the_forms_closed_form[pooled-0.0]",
+    ),
+    Fault(
+        "lab/priors/class_covariances.py",
+        "values[-rank:].clamp(min=0).sqrt()",
+        "values[-rank:].clamp(min=0)",
+        "tests/lab/test_priors.py::test_a_mixture_of_any_covariances_has_scipys_density_and_draws_what_its_components_draw[low-rank]",
+    ),
+    Fault(
+        "lab/priors/class_covariances.py",
+        "return (singular[:rank, None] * directions[:rank]).T / freedom**0.5",
+        "return (singular[:rank, None] * directions[:rank]).T / (freedom + 1) ** 0.5",
+        f"{HERE}/test_gaussians.py::test_the_samples_covariance_is_the_forms_closed_form[low-rank-0.2]",
+    ),
+    Fault(
+        "trainers/priors/shrinkage.py",
+        "numbers += flat(x).numel()",
+        "numbers += len(x)",
+        f"{HERE}/test_gaussians.py::test_the_chosen_shrinkage_is_the_grids_own_argmax_of_the_held_out_likelihood",
+    ),
+    Fault(
+        "lab/priors/class_mixture.py",
+        "singular = self.gaussians.spread.singular[self.gaussians.group]",
+        "singular = self.gaussians.spread.singular.new_zeros(len(self.owner))",
+        "tests/lab/test_priors.py::test_a_mixture_names_the_class_with_a_component_that_has_no_density",
+    ),
+    Fault(
+        "trainers/priors/texts.py",
+        '    say(\n        f"text mappers:',
+        '    str(\n        f"text mappers:',
+        f"{HERE}/test_texts.py::test_a_fit_says_what_it_is_about_to_do_and_how_each_mapper_went",
+    ),
 )

@@ -9,7 +9,8 @@ import tyro
 
 @dataclass(frozen=True)
 class Prior:
-    """Fit a recipe's prior to its latent cache: class statistics, or the text mapper. Prints what the prior knows of held-out data, and writes it as safetensors."""
+    """Fit a recipe's prior to its latent cache: class statistics, or the text mapper. Prints what the prior knows of held-out data, and writes it as safetensors, which
+    draws x_0 without any flow too; --pictures shows such samples."""
 
     recipe: Annotated[str, tyro.conf.Positional]
     """Name of a recipe or a TOML file."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from lab.checks import check_name
@@ -26,7 +27,6 @@ FITS: dict[str, Callable[[Recipe, Latents, Latents | None], tuple[Prior, dict[st
     "pooled-gaussian": fit_pooled,
     "class-gaussian": fit_by_class,
     "class-mixture": fit_by_class,
-    "text-gaussian": fit_texts,
 }
 
 
@@ -40,11 +40,12 @@ def fit_prior(recipe: Recipe, cache: Latents, held_out: Latents | None = None, *
 
     Raises ValueError for a prior that needs classes or texts which the cache has not, for classes that are too alike to have a density, and for latents that are not finite.
     """
-    check_name("prior.kind", recipe.prior.kind, tuple(FITS))
+    check_name("prior.kind", recipe.prior.kind, (*FITS, "text-gaussian"))
     if held_out is not None and (len(held_out) == 0 or recipe.data.held_out_split == recipe.data.train_split):
         held_out = None
     begun = time.perf_counter()
-    prior, found = FITS[recipe.prior.kind](recipe, cache, held_out)
+    fit = partial(fit_texts, say=say) if recipe.prior.kind == "text-gaussian" else FITS[recipe.prior.kind]
+    prior, found = fit(recipe, cache, held_out)
     report = _general(recipe, cache) | found
     state = sum(each.numel() * each.element_size() for each in prior.state().values())
     report |= {

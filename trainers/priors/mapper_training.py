@@ -19,7 +19,10 @@ from trainers.recipes.schema import PriorOptions
 
 WEIGHTS, PASS, VISIT = 0x5052_0005, 0x5052_0006, 0x5052_1000  # streams of the counter; VISIT + the mapper's number
 CHECKS = 100  # of the held-out loss at most, evenly over the steps
-PATIENCE, GAIN = 8, 1e-3  # training ends after so many checks that gain less than this share of the loss
+PATIENCE, GAIN = (
+    5,
+    1e-3,
+)  # training ends after so many checks that gain less than this share of the loss; on emoji 8 took a tenth longer to keep the same weights
 
 
 @runtime_checkable
@@ -90,6 +93,11 @@ class Curve:
     losses: tuple[tuple[int, float], ...]
 
     @property
+    def best(self) -> float:
+        """The least of the losses."""
+        return min(loss for _, loss in self.losses)
+
+    @property
     def best_step(self) -> int:
         return min(self.losses, key=lambda pair: pair[1])[0]
 
@@ -111,11 +119,15 @@ def train_mapper(
     _, embedding = texts.draw(number, items, 0, 1)
     mapper = TextMapper(embedding.shape[1], options.mapper_width, shape, generator(seed, number, WEIGHTS))
     mapper.start_from(start)
-    optimiser = torch.optim.Adam(mapper.parameters(), lr=options.mapper_learning_rate)
+    optimiser = torch.optim.Adam(
+        mapper.parameters(), lr=options.mapper_learning_rate, fused=True
+    )  # 2 ms a step on emoji, where unfused took 11
     goal, best, since = _watched(mapper, held_out), deepcopy(mapper.state_dict()), 0
     losses = [(0, goal)]
     every, size = -(-options.mapper_steps // CHECKS), options.mapper_batch
-    with tqdm(total=options.mapper_steps, desc=f"text mapper {number}", unit=" steps", disable=None, leave=False) as bar:
+    with tqdm(
+        total=options.mapper_steps, desc=f"text mapper {number + 1} of {options.folds}", unit=" steps", disable=None, leave=False
+    ) as bar:
         for step in range(1, options.mapper_steps + 1):
             x, e = texts.draw(number, items, (step - 1) * size, size)
             optimiser.zero_grad()
@@ -129,7 +141,7 @@ def train_mapper(
                 raise ValueError(
                     f"the text mapper's held-out loss is {loss} after {step} steps; lower prior.mapper_learning_rate={options.mapper_learning_rate}"
                 )
-            if loss < min(before for _, before in losses):
+            if loss < Curve(tuple(losses)).best:
                 best = deepcopy(mapper.state_dict())
             losses.append((step, loss))
             bar.set_postfix(held_out=f"{loss:.4f}")

@@ -10,15 +10,12 @@ def table(found: Mapping[str, Any]) -> str:
     """What `python -m trainers prior` prints."""
     lines = [f"{found['recipe']}: {_what(found)}, {found['items']:,} training items{', mirrored ones too' if found['flips'] else ''}"]
     if len(found.get("members", ())) > 1:
-        lines.append(
-            _line("members", f"{min(found['members']):,} to {max(found['members']):,} for each of {len(found['members'])} classes")
-        )
+        lines.append(_line("members", f"{_span(found['members'])} for each of {len(found['members'])} classes"))
     for name, about in (("fell_back", "too few members for a covariance of their own"), ("missing", "no members, so the mean of all")):
         if found.get(name):
             lines.append(_line("pooled", f"{_numbers(found[name])} ({about}; the pooled covariance)"))
     if "shares" in found:
-        counts = [len(shares) for shares in found["shares"]]
-        lines.append(_line("components", f"{min(counts)} to {max(counts)} for each class"))
+        lines.append(_line("components", f"{_span([len(shares) for shares in found['shares']])} for each class"))
     if "shrinkage" in found:
         shrinkage = found["shrinkage"]
         tried = f", of {len(shrinkage['curve'])} tried" if shrinkage["curve"] else ""
@@ -28,7 +25,9 @@ def table(found: Mapping[str, Any]) -> str:
         lines += _held_out(found["held_out"])
     lines.append(_line("size", f"{found['bytes']:,} bytes, {found['bytes_per_condition']:,} for each condition"))
     lines.append(_line("time", f"{found['seconds']:.1f} s"))
-    return "\n".join([*lines, *(_line("written", found[name]) for name in ("file",) if name in found), *_pictures(found)])
+    if "file" in found:
+        lines += [_line("written", found["file"]), _line("alone", _drawing(found))]
+    return "\n".join([*lines, *_pictures(found)])
 
 
 def _what(found: Mapping[str, Any]) -> str:
@@ -68,10 +67,21 @@ def _held_out(held_out: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _drawing(found: Mapping[str, Any]) -> str:
+    """How x_0 is had from the file without any flow."""
+    condition = {"class-gaussian": "classes", "class-mixture": "classes", "text-gaussian": "embeddings"}.get(found["kind"])
+    arguments = ["normals", *([condition] if condition else []), *(["uniforms=numbers_0_to_1"] if found["kind"] == "class-mixture" else [])]
+    return f"x_0 without a flow: trainers.priors.FittedPrior.load(PATH).from_normals({', '.join(arguments)})"
+
+
 def _pictures(found: Mapping[str, Any]) -> list[str]:
     if "pictures" not in found:
         return []
     return [_line("pictures", f"{found['pictures']['file']}, rows: {'; '.join(found['pictures']['rows'])}")]
+
+
+def _span(counts: Sequence[int]) -> str:
+    return f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
 
 
 def _numbers(classes: Sequence[int]) -> str:

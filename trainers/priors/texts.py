@@ -1,5 +1,7 @@
 """Fits CPD's prior for texts, N(mapper(embedding), sigma^2 I): mappers by cross-fitting, sigma from residuals on items that their mapper did not see."""
 
+import time
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -17,8 +19,10 @@ from trainers.priors.visits import Latents
 from trainers.recipes.schema import Recipe
 
 
-def fit_texts(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple[TextGaussian, dict[str, Any]]:
-    """A mapper for each fold, every one stopped by the held-out items, which none is trained on; the options' scale multiplies sigma.
+def fit_texts(
+    recipe: Recipe, cache: Latents, held_out: Latents | None, *, say: Callable[[str], None] = print
+) -> tuple[TextGaussian, dict[str, Any]]:
+    """A mapper for each fold, every one stopped by the held-out items, which none is trained on; the options' scale multiplies sigma. Says what takes time.
 
     sigma is the root mean squared residual of training items under the mapper that did not see them; with one fold, where every item was seen, of held-out ones.
 
@@ -46,11 +50,19 @@ def fit_texts(recipe: Recipe, cache: Latents, held_out: Latents | None) -> tuple
     by_fold, everything = _moments(parts, fold, options.folds, among)
     starts = _means_without_a_fold(by_fold)
     mappers, trained = [], []
+    say(
+        f"text mappers: {options.folds} to train on {int(among.sum()):,} items with captions, each in at most {options.mapper_steps:,} steps of {options.mapper_batch}"
+    )
     for f in range(options.folds):
+        begun = time.perf_counter()
         items = torch.nonzero(among & (fold != f) if options.folds > 1 else among)[:, 0]
         mapper, curve = train_mapper(options, f, training, items, starts[f], held)
         mappers.append(mapper)
         trained.append({"items": len(items), "best_step": curve.best_step, "curve": [list(pair) for pair in curve.losses]})
+        say(
+            f"text mapper {f + 1} of {options.folds}: held-out loss {curve.losses[0][1]:.4f} at first, {curve.best:.4f} after {curve.best_step} of {curve.losses[-1][0]} steps, "
+            f"{time.perf_counter() - begun:.0f} s"
+        )
 
     mapper, mean = FoldMappers(mappers, seed), everything.means[0].float()
     left = residual(lambda e, index: mapper(e), held)

@@ -64,6 +64,93 @@ def test_the_report_gives_the_held_out_density_of_the_prior_of_the_normal_law_an
     assert dict(map(tuple, fitted.report["shrinkage"]["curve"]))[fitted.prior.shrinkage] == found["prior"]
 
 
+FORMS = ("none", "isotropic", "diagonal", "full", "pooled", "low-rank")
+
+
+def closed_form(covariance: str, points: np.ndarray, labels: np.ndarray, share: float = 0.0) -> np.ndarray:
+    """(C, D, D): covariances in this form of all classes from numpy's of each; those of rank D are the full ones."""
+    own = np.stack([np.cov(points[labels == c].T) for c in np.unique(labels)])
+    freedom = np.bincount(labels) - 1
+    pooled = np.tensordot(freedom, own, 1) / freedom.sum()
+    d = points.shape[1]
+    of = {
+        "none": lambda s: np.eye(d),
+        "isotropic": lambda s: np.trace(s) / d * np.eye(d),
+        "diagonal": lambda s: np.diag(np.diag(s)),
+        "pooled": lambda s: pooled,
+    }
+    return np.stack([shrunk(of.get(covariance, lambda s: s)(s), share) for s in own])
+
+
+def matrices(prior: Any) -> np.ndarray:
+    """L L^T of every class from the affine map that draws its samples."""
+    d = prior.prior.means[0].numel()
+    eye, zero = torch.eye(d, dtype=torch.float64).reshape(d, *SHAPE), torch.zeros(d, *SHAPE, dtype=torch.float64)
+    found = []
+    for c in range(prior.prior.classes):
+        label = torch.full((d,), c)
+        root = (prior.from_normals(eye, label) - prior.from_normals(zero, label)).flatten(1)
+        found.append((root.T @ root).numpy())
+    return np.stack(found)
+
+
+def unequal() -> MemoryCache:
+    """Classes of 60, 40 and 20 members."""
+    rank = torch.zeros(len(TRAIN), dtype=torch.int64)
+    for c in range(3):
+        rank[TRAIN.labels == c] = torch.arange(60)
+    kept = rank < torch.tensor([60, 40, 20])[TRAIN.labels]
+    return MemoryCache(TRAIN.x[kept], TRAIN.labels[kept], TRAIN.classes)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize("covariance", FORMS)
+def test_the_samples_covariance_is_the_forms_closed_form(covariance, share):
+    """Pooled is the mean of the classes' covariances by their degrees of freedom, n_c - 1; low rank of rank D, which needs some shrinkage, is full."""
+    cache = unequal()
+    fitted = fit(cache, kind="class-gaussian", covariance=covariance, shrinkage=max(share, 1e-9 * (covariance == "low-rank")), rank=8)
+    wanted = closed_form(covariance, flat(cache), cache.labels.numpy(), 0 if covariance in ("none", "isotropic") else share)
+    assert np.abs(matrices(fitted) - wanted).max() < 1e-7
+    means = np.stack([flat(cache)[cache.labels.numpy() == c].mean(0) for c in range(3)])
+    assert np.abs(fitted.prior.means.flatten(1).numpy() - means).max() < 1e-12
+
+
+def test_a_small_class_takes_the_weighted_mean_of_all_classes_covariances_its_own_included():
+    few = torch.cat((torch.nonzero(TRAIN.labels != 2)[:, 0], torch.nonzero(TRAIN.labels == 2)[:5, 0]))
+    cache = MemoryCache(TRAIN.x[few], TRAIN.labels[few], TRAIN.classes)
+    fitted = fit(cache, kind="class-gaussian", covariance="full", shrinkage=0.0)
+    assert fitted.report["fell_back"] == [2]
+    own, pooled = (closed_form(c, flat(cache), cache.labels.numpy()) for c in ("full", "pooled"))
+    assert np.abs(matrices(fitted)[:2] - own[:2]).max() < 1e-9
+    assert np.abs(matrices(fitted)[2] - pooled[2]).max() < 1e-9
+    assert np.abs(fitted.prior.means[2].flatten().numpy() - flat(cache)[cache.labels.numpy() == 2].mean(0)).max() < 1e-12
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "low-rank"])
+def test_one_pass_in_float64_is_two_passes_even_far_from_the_origin(covariance, monkeypatch):
+    """Sums of squares of float32 latents at 1e4 would lose the variance of 1e-2; batches of seven."""
+    x = (1e4 + 0.1 * TRAIN.x).float()
+    far = MemoryCache(x, TRAIN.labels, TRAIN.classes)
+    monkeypatch.setattr("trainers.priors.visits.BYTES", 7 * 8 * 4)
+    fitted = fit(far, replace(HELD_OUT, x=1e4 + 0.1 * HELD_OUT.x), kind="class-gaussian", covariance=covariance, shrinkage=1e-9, rank=8)
+    wanted = closed_form(covariance, flat(far), TRAIN.labels.numpy())
+    assert np.abs(matrices(fitted) - wanted).max() < 1e-6 * np.abs(wanted).max()
+
+
+def test_the_chosen_shrinkage_is_the_grids_own_argmax_of_the_held_out_likelihood():
+    train, held = gaussian_cache(SHAPE, members=12, split=1), flat(HELD_OUT)
+    found = fit(train, kind="class-gaussian", covariance="full").report["shrinkage"]
+    x, labels, own = flat(train), train.labels.numpy(), HELD_OUT.labels.numpy()
+    nats = []
+    for share in GRID:
+        laws = [normal(x[labels == c], share) for c in range(3)]
+        nats.append(float(np.mean([laws[c].logpdf(p) for p, c in zip(held, own, strict=True)])) / 8)
+    assert [value for value, _ in found["curve"]] == list(GRID)
+    assert [density for _, density in found["curve"]] == pytest.approx(nats, abs=1e-6)
+    assert found["value"] == GRID[int(np.argmax(nats))]
+    assert 0 < found["value"] < 1
+
+
 @pytest.mark.parametrize("members", [15, 40, 400])
 def test_shrinkage_is_near_the_best_that_knowing_the_truth_would_choose(members):
     """E log N(x; m, S_l) over x ~ N(mu, Sigma) is -(tr S_l^-1 (Sigma + (m - mu)(m - mu)^T) + log det S_l) / 2, up to a constant."""

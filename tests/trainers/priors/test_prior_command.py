@@ -66,7 +66,9 @@ def test_every_method_on_digits_has_a_report_in_words(runs, capsys, tmp_path, me
     Prior(f"digits-{method}", runs=runs, out=tmp_path / "prior", pictures=tmp_path / "prior.png").go()
     shown = capsys.readouterr().out
     assert shown.startswith(f"digits-{method}: ")
-    assert "prior alone" not in shown
+    drawing = {"cpd-mixture": "from_normals(normals, classes, uniforms=numbers_0_to_1)"}.get(method, "from_normals(normals)")
+    assert shown.count(drawing) == 1
+    assert ("components   2 for each class\n" in shown) == (method == "cpd-mixture")
     assert str(tmp_path / "prior.png") in shown
 
 

@@ -133,6 +133,16 @@ def test_the_weights_of_least_held_out_loss_are_kept(fitted):
         assert next(iter(losses)) == 0
 
 
+def test_a_fit_says_what_it_is_about_to_do_and_how_each_mapper_went():
+    said: list[str] = []
+    fitted = fit_prior(text_recipe(mapper_steps=30), TRAIN, HELD_OUT, say=said.append)
+    assert said[0] == "text mappers: 2 to train on 300 items with captions, each in at most 30 steps of 64"
+    for f, (line, mapper) in enumerate(zip(said[1:3], fitted.report["mappers"], strict=True)):
+        losses = dict(map(tuple, mapper["curve"]))
+        assert line.startswith(f"text mapper {f + 1} of 2: held-out loss {losses[0]:.4f} at first, {min(losses.values()):.4f} after ")
+    assert said[3].startswith("text-gaussian prior: fitted to 300 items in ")
+
+
 def test_training_ends_early_where_held_out_items_gain_nothing():
     recipe = text_recipe(mapper_steps=4000, mapper_batch=16)
     found = fit_prior(recipe, text_cache(60, 1, noise=2.0, informed=0), HELD_OUT).report["mappers"]
