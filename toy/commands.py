@@ -12,14 +12,13 @@ from typing import Annotated, Any
 
 import tyro
 
+from lab.command_line import INTERRUPTED, fail, one_line, say
 from lab.solvers import check_fixed_step
 from toy.demands import CUSTOM
 from toy.files import check_writable
 from toy.learning.options import LEARNING_CONTROLS, LearningOptions
 from toy.progress import Heartbeat, Say
 from toy.scene import CONTROLS, Scene
-
-BAD_INPUT, INTERRUPTED = 2, 130  # the latter is the shells' own
 
 
 def _option(f: Field) -> tuple[str, Any, Field]:
@@ -61,7 +60,7 @@ class Measure:
 
         if self.ladder:
             check_fixed_step(self.scene.solver, "--ladder")
-        with Heartbeat(_say) as stage:
+        with Heartbeat(say) as stage:
             traced = trace(_scene(self.scene, self.files, stage), stage)
             stage("measuring at other budgets")
             ladder = nfe_ladder(traced) if self.ladder else None
@@ -94,11 +93,11 @@ class Figure:
         from toy.gallery import draw, draw_all
 
         if not self.all:
-            draw(self.kind or "trajectories", self.out, self.scene, _say, sees=self.sees, target=self.target)
+            draw(self.kind or "trajectories", self.out, self.scene, say, sees=self.sees, target=self.target)
             return
         if self.kind or self.sees or self.target or self.scene:
             raise ValueError("--all draws every figure of the README as it is there; leave out the kind, --sees, --target and --scene")
-        draw_all(self.out, _say)
+        draw_all(self.out, say)
 
 
 def _learning_option(f: Field) -> tuple[str, Any, Field]:
@@ -131,10 +130,10 @@ class Train:
         if self.out is not None:
             check_writable(self.out, (".npz",))
         for line in options.idle():
-            _say(f"note: {line}")
-        with Heartbeat(_say) as stage:
+            say(f"note: {line}")
+        with Heartbeat(say) as stage:
             scene = _scene(self.scene, self.files, stage)
-        learned, reports = run(scene, options, _say, self.out)
+        learned, reports = run(scene, options, say, self.out)
         print(json.dumps(summary(learned, reports)) if self.json else table(learned, reports))
 
 
@@ -158,15 +157,15 @@ def _scene(options: Any, files: Files, stage: Say) -> Scene:
 
         cloud = read_points(files.points)
         if cloud.unused:
-            _say(f"note: {files.points}: {', '.join(cloud.unused)} not used; a column of classes is called class")
+            say(f"note: {files.points}: {', '.join(cloud.unused)} not used; a column of classes is called class")
         fit = fit_cloud(cloud.points, cloud.classes, say=stage)
-        _say(f"{files.points}: {fit}")
+        say(f"{files.points}: {fit}")
         values |= {"target": CUSTOM, "mixture": fit.mixture}
     elif values["target"] == CUSTOM:
         raise ValueError("--target custom needs its mixture: give --mixture FILE or --points FILE instead")
     scene = Scene(**values)
     for line in scene.idle():
-        _say(f"note: {line}")
+        say(f"note: {line}")
     return scene
 
 
@@ -176,11 +175,6 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ValueError(f"{path} cannot be read: {reason}") from error
-
-
-def _say(line: str) -> None:
-    """Progress goes to standard error, so that standard output holds the result alone."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -197,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         if ended.code in (0, None):
             return 0
-        return _fail(_one_line(complaint.getvalue()))
+        return fail(one_line(complaint.getvalue()))
     import torch
 
     torch.set_num_threads(1)  # on arrays of thousands a second thread costs far more than it gives
@@ -206,26 +200,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         command.run()
     except ValueError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except KeyboardInterrupt:
-        _say("stopped; nothing half-written is left")
+        say("stopped; nothing half-written is left")
         return INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
     return 0
-
-
-def _fail(message: str) -> int:
-    _say(f"error: {' '.join(message.split())}")
-    return BAD_INPUT
-
-
-def _one_line(box: str) -> str:
-    """The message inside the box that tyro draws, up to its first rule."""
-    said = []
-    for line in box.splitlines()[1:]:
-        text = line.strip("│ ")
-        if not text or set(text) <= {"─", "╰", "╯", "┄"}:
-            break
-        said.append(text)
-    return " ".join(said) + " (--help lists the options)"

@@ -10,8 +10,10 @@ from typing import Any
 
 import tyro
 
-FINISHED, FAILED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 75, 130
-COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "plan")  # trainers/commands/NAME.py, class Name
+from lab.command_line import FINISHED, INTERRUPTED, fail, one_line, say
+
+FAILED = 1
+COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "recipes", "plan")  # trainers/commands/NAME.py, class Name
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,21 +31,16 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         if ended.code in (0, None):
             return FINISHED
-        return _fail(_one_line(complaint.getvalue()))
+        return fail(one_line(complaint.getvalue()))
     try:
-        return (command.go() if hasattr(command, "go") else command.run()) or FINISHED
+        return command.go() or FINISHED
     except ValueError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except (RuntimeError, OSError) as error:
         return _failed(error)
     except KeyboardInterrupt:
         say("stopped; nothing half-written is left")
         return INTERRUPTED
-
-
-def say(line: str) -> None:
-    """What is being done goes to standard error, so that standard output holds the result alone."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _failed(error: RuntimeError | OSError) -> int:
@@ -62,24 +59,8 @@ def _failed(error: RuntimeError | OSError) -> int:
         )
         return FAILED
     if isinstance(error, OSError) and error.filename:
-        return _fail(f"{error.filename}: {error.strerror}")
+        return fail(f"{error.filename}: {error.strerror}")
     if "No space left" in str(error):  # safetensors' own error carries no number
         say("error: the disk is full: make room and run the same command again; what was whole before is still there")
         return FAILED
     raise error
-
-
-def _fail(message: str) -> int:
-    say(f"error: {' '.join(message.split())}")
-    return BAD_INPUT
-
-
-def _one_line(box: str) -> str:
-    """The message inside the box that tyro draws, up to its first rule."""
-    said = []
-    for line in box.splitlines()[1:]:
-        text = line.strip("│ ")
-        if not text or set(text) <= {"─", "╰", "╯", "┄"}:
-            break
-        said.append(text)
-    return " ".join(said) + " (--help lists the options)"

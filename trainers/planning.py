@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lab.checks import check_name
 from trainers.networks import Network, build
 from trainers.precision import settled
-from trainers.recipes.schema import Recipe
+from trainers.recipes.schema import DataOptions, NetworkOptions, Recipe
+
+if TYPE_CHECKING:
+    from trainers.pairing import Pairing
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ DEVICES = {
     )
 }
 LONGEST = 1e12  # operations of a step that is timed: some ten seconds of two cores
+SLOW = 20  # seconds: a step that takes longer is timed once
 USE = 0.25  # of the peak: published U-Nets reach .24 to .28; .40 is optimistic, and 8 x 8 latents shrink to 1 x 1 inside
 LATENT = {"none": (1, None), "taef2": (8, 32), "tiny": (8, 4), "kl": (8, 4), "vq": (8, 4)}  # downsampling factor and channels
 CLASSES = {
@@ -59,6 +64,39 @@ def meta_network(recipe: Recipe, shape: tuple[int, int, int] | None = None, clas
         return build(recipe, shape or latent_shape(recipe), classes, width)
 
 
+def size_of(recipe: Recipe) -> int:
+    """Parameters of a recipe's network, for a list: with the data's usual classes, and each network counted once."""
+    classes = CLASSES.get(recipe.data.reader, 1000)
+    return _size(recipe.network, recipe.data.condition, latent_shape(recipe), classes, TEXT_WIDTH.get(recipe.text.encoder, 0))
+
+
+@cache
+def _size(network: NetworkOptions, condition: str, shape: tuple[int, int, int], classes: int, width: int) -> int:
+    recipe = Recipe(network=network, data=DataOptions(condition=condition))
+    return sum(p.numel() for p in meta_network(recipe, shape, classes, width).parameters())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a recipe's data have: classes (0 without), and pictures to train on."""
+
+    classes: int
+    pictures: int
+
+
+def count_data(recipe: Recipe) -> Counts:
+    """Lists the training split at the recipe's data.path without decoding pictures.
+
+    Raises ValueError as open_images, and where a batch is larger than the split.
+    """
+    from trainers.data import open_images
+    from trainers.order import Order
+
+    images = open_images(recipe.data, recipe.data.train_split)
+    Order(len(images), recipe.training.batch, recipe.training.seed)
+    return Counts(len(images.classes), len(images))
+
+
 def operations(network: Network, recipe: Recipe, shape: tuple[int, int, int], text_width: int) -> tuple[float, float]:
     """Floating-point operations for one image, forwards and in all of a training step, two for a multiply-add; counted by torch on the operators themselves."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -81,7 +119,8 @@ def operations(network: Network, recipe: Recipe, shape: tuple[int, int, int], te
 @dataclass(frozen=True)
 class Plan:
     """parameters; operations for one image (forward, and forward with backward); bytes in memory for weights, gradients, Adam and averages (activations come on top); bytes of a
-    checkpoint; images to be seen; images a second and hours on the device with `use` of its peak."""
+    checkpoint; images to be seen; seconds of a step of the network alone, on the device with `use` of its peak; pairing, always of this machine's CPU; images a second and hours
+    with it. classes and pictures are None where nothing was counted."""
 
     recipe: str
     shape: tuple[int, int, int]
@@ -94,9 +133,14 @@ class Plan:
     device: str
     processes: int
     use: float | None
+    network_seconds: float
+    pairing: "Pairing | None"
     images_per_second: float
     hours: float
     measured: bool
+    classes: int | None = None
+    pictures: int | None = None
+    batch: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         from dataclasses import asdict
@@ -104,8 +148,11 @@ class Plan:
         return asdict(self)
 
 
-def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: float = USE, classes: int | None = None) -> Plan:
+def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: float = USE, counts: Counts | None = None) -> Plan:
     """Counts what a recipe costs. device: a name of DEVICES, or None for this machine, whose speed is measured with the real network where it fits in memory.
+
+    counts: of its data; else the usual number of classes is taken. Pairing goes on in a thread beside the network, so that training waits where it takes longer than
+    the network's step; on a CPU both want the same cores, and their times add up.
 
     Raises ValueError for an unknown device, a precision that it does not have, several processes on this machine, and a share of the peak outside (0, 1].
     """
@@ -119,8 +166,7 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
         check_name("device", device, DEVICES)
         recipe = settled(recipe, bf16="bf16" in DEVICES[device].peak)
         _peak(device, recipe)  # what is wrong is said before anything is counted
-    if classes is None:
-        classes = CLASSES.get(recipe.data.reader, 1000)
+    classes = CLASSES.get(recipe.data.reader, 1000) if counts is None else counts.classes
     shape, width = latent_shape(recipe), TEXT_WIDTH.get(recipe.text.encoder, 0)
     network = meta_network(recipe, shape, classes, width)
     count = sum(p.numel() for p in network.parameters())
@@ -136,8 +182,33 @@ def plan(recipe: Recipe, device: str | None = None, processes: int = 1, use: flo
             )
     else:
         rate, used, measured, name = processes * _peak(device, recipe) * use / step, use, False, device
+    from trainers.pairing import time_pairing
+
+    pairing = time_pairing(recipe, shape, classes, width)
+    seconds = recipe.training.batch / rate
+    beside = device is not None or torch.cuda.is_available()
+    waited = 0.0 if pairing is None else pairing.seconds
+    whole = max(seconds, waited) if beside else seconds + waited
     return Plan(
-        recipe.name, shape, count, forward, step, memory, checkpoint, images, name, processes, used, rate, images / rate / 3600, measured
+        recipe=recipe.name,
+        shape=shape,
+        parameters=count,
+        forward=forward,
+        step=step,
+        memory=memory,
+        checkpoint=checkpoint,
+        images=images,
+        device=name,
+        processes=processes,
+        use=used,
+        network_seconds=seconds,
+        pairing=pairing,
+        images_per_second=recipe.training.batch / whole,
+        hours=recipe.training.steps * whole / 3600,
+        measured=measured,
+        classes=None if counts is None else counts.classes,
+        pictures=None if counts is None else counts.pictures,
+        batch=recipe.training.batch,
     )
 
 
@@ -145,13 +216,14 @@ def _peak(device: str, recipe: Recipe) -> float:
     peak = DEVICES[device].peak.get(recipe.training.precision)
     if peak is None:
         raise ValueError(
-            f"training.precision={recipe.training.precision} is not to be had on {device}; it has {', '.join(DEVICES[device].peak)}"
+            f"training.precision={recipe.training.precision} is not to be had on {device}, which has {', '.join(DEVICES[device].peak)}: "
+            f"--set training.precision={next(iter(DEVICES[device].peak))}"
         )
     return peak
 
 
 def _measured(recipe: Recipe, shape: tuple[int, int, int], classes: int, width: int, memory: int, step: float) -> float | None:
-    """Images a second of whole steps here, by the best of three after one to warm up, on as many threads as training takes; None where weights would not fit.
+    """Images a second of whole steps here, by the best of a few, on as many threads as training takes; None where weights would not fit.
 
     step: operations for one image.
     """
@@ -194,6 +266,8 @@ def _seconds_of_a_step(
         if device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - began)
+        if best > SLOW:
+            break
     return best
 
 
@@ -214,20 +288,66 @@ def peak_of(device: torch.device, precision: str, processes: int = 1) -> float |
 
 def table(plan: Plan) -> str:
     """For people."""
-    speed = (
-        "measured here, best of three steps"
-        if plan.measured
-        else f"computed, at {plan.use:.0%} of the peak of {plan.processes} x {plan.device}"
-    )
-    rows = (
+    speed = "measured here" if plan.measured else f"computed, at {plan.use:.0%} of the peak of {plan.processes} x {plan.device}"
+    rows = [
         ("sample", f"{' x '.join(map(str, plan.shape))}"),
+        *_data_rows(plan),
         ("parameters", f"{plan.parameters / 1e6:.2f} M"),
-        ("operations for an image", f"{plan.forward / 1e9:.3g} G forward, {plan.step / 1e9:.3g} G with backward (counted)"),
-        ("memory", f"{plan.memory / 1e9:.2f} GB for weights, gradients, Adam and averages; activations come on top"),
-        ("checkpoint", f"{plan.checkpoint / 1e9:.2f} GB"),
+        ("operations for an image", f"{_counted(plan.forward)} forward, {_counted(plan.step)} with backward (counted)"),
+        ("memory", f"{_bytes(plan.memory)} for weights, gradients, Adam and averages; activations come on top{_too_much(plan)}"),
+        ("checkpoint", _bytes(plan.checkpoint)),
         ("images to see", f"{plan.images:,}"),
-        ("images a second", f"{plan.images_per_second:,.0f} ({speed})"),
-        ("time", f"{plan.hours:.1f} hours" if plan.hours >= 1 else f"{60 * plan.hours:.1f} minutes"),
-    )
+        *_pairing_rows(plan),
+        ("images a second", f"{_few_digits(plan.images_per_second)} ({speed})"),
+        ("time", _duration(3600 * plan.hours) + _waits(plan)),
+    ]
     width = max(len(name) for name, _ in rows)
     return "\n".join([plan.recipe, *(f"  {name:<{width}}  {value}" for name, value in rows)])
+
+
+def _data_rows(plan: Plan) -> list[tuple[str, str]]:
+    if plan.pictures is None:
+        return []
+    epochs = plan.images / (plan.pictures // plan.batch * plan.batch)  # whole batches alone
+    classes = f", {plan.classes:,} classes" if plan.classes else ""
+    return [("data", f"{plan.pictures:,} pictures to train on{classes}; each is seen {_few_digits(epochs)} times")]
+
+
+def _pairing_rows(plan: Plan) -> list[tuple[str, str]]:
+    pairing = plan.pairing
+    if pairing is None:
+        return []
+    what = f"{pairing.groups:,} x {pairing.size:,} samples" if pairing.groups > 1 else f"{pairing.size:,} samples"
+    how = "timed once" if pairing.timed == pairing.size else f"as the cube of {pairing.timed:,}, which were timed"
+    share = f"{pairing.seconds / plan.network_seconds:.0%} of the network's {_duration(plan.network_seconds)}"
+    return [("pairing", f"{_duration(pairing.seconds)} of CPU time here for a step's {what}, {share} ({how})")]
+
+
+def _waits(plan: Plan) -> str:
+    alone = plan.network_seconds * plan.images / plan.batch
+    return "" if 3600 * plan.hours <= 1.01 * alone else f", with pairing; the network alone would take {_duration(alone)}"
+
+
+def _too_much(plan: Plan) -> str:
+    device = DEVICES.get(plan.device)
+    return "" if device is None or plan.memory < device.memory else f"; more than the {_bytes(device.memory)} of a {plan.device}"
+
+
+def _counted(number: float) -> str:
+    return f"{number / 1e9:.3g} G" if number >= 1e9 else f"{number / 1e6:.3g} M"
+
+
+def _bytes(number: float) -> str:
+    return f"{number / 1e9:.2f} GB" if number >= GB else f"{number / 1e6:.0f} MB"
+
+
+def _few_digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:,.1f} hours"
+    if seconds >= 60:
+        return f"{seconds / 60:.1f} minutes"
+    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2g} s"

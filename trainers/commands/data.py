@@ -17,7 +17,7 @@ class Data:
     json: bool = False
     """Print one JSON object."""
 
-    def run(self) -> None:
+    def go(self) -> None:
         import json
         from pathlib import Path
 

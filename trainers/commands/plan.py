@@ -8,10 +8,12 @@ import tyro
 
 @dataclass(frozen=True)
 class Plan:
-    """What a recipe would cost: parameters, operations, memory, checkpoint size, images a second and hours. Nothing is started."""
+    """What a recipe would cost: parameters, operations, memory, checkpoint size, pairing, images a second and hours. Nothing is started."""
 
-    recipe: Annotated[str, tyro.conf.Positional]
-    """Name of a recipe or a TOML file."""
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+    """Name of a recipe (`python -m trainers recipes` lists them) or a TOML file."""
+    data: str | None = None
+    """Folder or file of the pictures, whose training split is listed: classes make the network larger, and pictures tell how often each is seen."""
     device: str | None = None
     """h200, h100, a100, l40s, rtx4090, rtx3090, v100; unless given, a few steps are timed on this machine."""
     processes: int = 1
@@ -24,10 +26,19 @@ class Plan:
     """Print one JSON object."""
 
     def go(self) -> None:
-        from trainers.planning import plan, table
-        from trainers.recipes import load_recipe
+        from trainers.cli import say
+        from trainers.planning import count_data, plan, table
+        from trainers.recipes import load_recipe, warnings
 
-        found = plan(load_recipe(self.recipe, self.set), self.device, self.processes, self.use)
+        recipe = load_recipe(self.recipe, (*self.set, *(() if self.data is None else (f"data.path={self.data}",))))
+        for sentence in warnings(recipe):
+            say(f"note: {sentence}")
+        counts = None if recipe.data.path is None else count_data(recipe)
+        if counts is None and recipe.data.condition == "class" and recipe.data.reader in ("folder", "hdf5"):
+            say("note: a network for 1,000 classes is counted; --data PATH counts those of your pictures")
+        if self.device is None:
+            say("timing a few steps of the network on this machine; --device NAME computes instead")
+        found = plan(recipe, self.device, self.processes, self.use, counts)
         if self.json:
             import json
 
