@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from lab.checks import unknown
 from lab.command_line import FINISHED, INTERRUPTED, fail, one_line, say
 
 FAILED = 1
@@ -18,6 +19,8 @@ COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "r
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command line; returns the exit status."""
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        return fail(unknown("command", arguments[0], COMMANDS, "; --help says what each does"))
     classes: list[Any] = [getattr(import_module(f"trainers.commands.{name}"), name.capitalize()) for name in COMMANDS]
     complaint = io.StringIO()
     try:

@@ -12,7 +12,7 @@ SHOWN = 5  # broken pictures by name
 class Data:
     """Look at a data set: recognise its layout, decode all of it, count, and compare with the official counts. Nothing is changed."""
 
-    path: Annotated[str, tyro.conf.Positional]
+    path: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
     """Folder, .tar, .npz, .h5 or captions_*.json; or one of the words emoji and digits."""
     json: bool = False
     """Print one JSON object."""

@@ -12,8 +12,8 @@ class Prior:
     """Fit a recipe's prior to its latent cache: class statistics, or the text mapper. Prints what the prior knows of held-out data, and writes it as safetensors, which
     draws x_0 without any flow too; --pictures shows such samples."""
 
-    recipe: Annotated[str, tyro.conf.Positional]
-    """Name of a recipe or a TOML file."""
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+    """Name of a recipe (`python -m trainers recipes` lists them) or a TOML file."""
     cache: Path | None = None
     """Folder of the latents. Unless given: RUNS/cache/NAME."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()

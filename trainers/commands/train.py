@@ -11,8 +11,8 @@ import tyro
 class Train:
     """Train a recipe. The same command again goes on where the last checkpoint is; Ctrl-C or SIGTERM writes one and ends with status 75."""
 
-    recipe: Annotated[str, tyro.conf.Positional]
-    """Name of a recipe (emoji-cpd, digits-condot, loom-cifar10, ...) or a TOML file."""
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
+    """Name of a recipe (emoji-cpd, digits-condot, loom-cifar10, ...; `python -m trainers recipes` lists them) or a TOML file."""
     run: Path
     """Folder of the run: made, or gone on with."""
     steps: int | None = None

@@ -94,7 +94,7 @@ def check(recipe: Recipe) -> None:
     for name, (least, most) in RANGES.items():
         value = values[name]
         if value is not None and not least <= value <= most:
-            raise ValueError(f"{name}={value} must lie in {least:g} to {most:g}")
+            raise ValueError(f"{name}={value} must lie in {_plain(least)} to {_plain(most)}")
     _check_network(recipe)
     _check_prior_and_coupling(recipe)
     _check_loss(recipe)
@@ -113,6 +113,11 @@ def check(recipe: Recipe) -> None:
         raise ValueError(
             f"autoencoder.posterior='sample' needs autoencoder.kind='kl', which alone has a posterior, not {recipe.autoencoder.kind!r}; leave it mean"
         )
+
+
+def _plain(bound: float) -> str:
+    """A bound as one would write it: whole numbers in full."""
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _check_network(recipe: Recipe) -> None:
@@ -150,8 +155,8 @@ def _check_prior_and_coupling(recipe: Recipe) -> None:
         raise ValueError("coupling.kind='c2ot' needs a condition; without one use batch-ot")
     if kind in ("batch-ot", "loom") and (needs_class or recipe.prior.kind == "text-gaussian"):
         raise ValueError(
-            f"coupling.kind={kind!r} is blind to the condition, on which prior.kind={recipe.prior.kind!r} depends: a noise would leave its own class; "
-            "use class-batch-ot, class-loom or independent"
+            f"coupling.kind={kind!r} is blind to the condition, on which prior.kind={recipe.prior.kind!r} depends: a noise would leave its own {'class' if needs_class else 'text'}; "
+            f"use {'class-batch-ot, class-loom or independent' if needs_class else 'independent'}"
         )
     if kind == "c2ot" and recipe.prior.kind == "text-gaussian":
         raise ValueError("coupling.kind='c2ot' with a text prior would give a text the noise of another; use independent")

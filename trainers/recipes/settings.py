@@ -32,8 +32,7 @@ def apply(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     known = flatten(recipe)
     for name, value in values.items():
         if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
-            raise ValueError(f"a recipe has no {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+            raise ValueError(f"a recipe has no {name!r}; {_instead(name, known)}")
         part, _, field = name.rpartition(".")
         if not part:
             recipe = dataclasses.replace(recipe, **{field: _read(name, value, _kind(recipe, field))})
@@ -42,6 +41,17 @@ def apply(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         changed = dataclasses.replace(options, **{field: _read(name, value, _kind(options, field))})
         recipe = dataclasses.replace(recipe, **{part: changed})
     return recipe
+
+
+def _instead(name: str, known: Iterable[str]) -> str:
+    """The nearest name; without one near, those of its section, or the sections."""
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    section, dot, _ = name.partition(".")
+    inside = [each for each in names if dot and each.startswith(f"{section}.")]
+    return f"there are {', '.join(inside or dict.fromkeys(n.partition('.')[0] for n in names))}"
 
 
 def parse(settings: Iterable[str]) -> dict[str, str]:
