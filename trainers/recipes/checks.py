@@ -155,7 +155,8 @@ def _check_prior_and_coupling(recipe: Recipe) -> None:
         raise ValueError("coupling.kind='c2ot' needs a condition; without one use batch-ot")
     if kind in ("batch-ot", "loom") and (needs_class or recipe.prior.kind == "text-gaussian"):
         raise ValueError(
-            f"coupling.kind={kind!r} is blind to the condition, on which prior.kind={recipe.prior.kind!r} depends: a noise would leave its own {'class' if needs_class else 'text'}; "
+            f"coupling.kind={kind!r} is blind to the condition, on which prior.kind={recipe.prior.kind!r} depends: "
+            f"a noise would leave its own {'class' if needs_class else 'text'}; "
             f"use {'class-batch-ot, class-loom or independent' if needs_class else 'independent'}"
         )
     if kind == "c2ot" and recipe.prior.kind == "text-gaussian":
