@@ -22,6 +22,7 @@ from torch import Tensor
 from trainers.ema import Average
 from trainers.files import read_json, remove, sha256_of, write_atomically, write_json
 from trainers.networks import Network
+from trainers.pickles import refuse_pickle
 from trainers.recipes.files import from_toml, to_toml
 from trainers.recipes.schema import Recipe
 
@@ -69,12 +70,13 @@ class Checkpoint:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All of a safetensors file. Raises ValueError where it is missing, damaged, or another kind of file (a pickle, say)."""
+    """All of a safetensors file. Raises ValueError where it is missing, damaged, or another kind of file; a pickle is called one."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise ValueError(f"{path} is missing")
+    refuse_pickle(path, "what trains here writes safetensors: take a copy of the file that it wrote")
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:

@@ -141,9 +141,8 @@ def weights_in(folder: Path) -> Path:
     if found:
         raise ValueError(f"{folder} holds {len(found)} safetensors files and none called {WEIGHTS}; one is needed")
     if pickles:
-        raise ValueError(
-            f"{folder} holds only {', '.join(pickles)}, a pickle, which is never loaded; `python -m trainers.autoencoders.convert {pickles[0]} {WEIGHTS}` converts one you trust"
-        )
+        cure = f"`python -m trainers.autoencoders.convert {pickles[0]} {WEIGHTS}` converts one you trust"
+        raise ValueError(f"{folder} holds only {', '.join(pickles)}, a pickle, which is never loaded, since it can run code; {cure}")
     raise ValueError(f"{folder} holds no {WEIGHTS}")
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from trainers.pickles import refuse_pickle
+
 SHOWN = 3  # names in a sentence; the rest are counted
 
 
@@ -43,10 +45,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise ValueError(f"{path} is missing")
+    refuse_pickle(path, f"`python -m trainers.autoencoders.convert {path} OUT.safetensors` converts one you trust")
     if path.suffix != ".safetensors":
-        raise ValueError(
-            f"{path} is not safetensors; files that may hold a pickle are never loaded here, `python -m trainers.autoencoders.convert {path.name} OUT` makes one of it"
-        )
+        raise ValueError(f"{path} is not called .safetensors, and autoencoders are loaded from nothing else")
     try:
         return load_file(path)
     except SafetensorError as error:
