@@ -112,6 +112,8 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
         "guidance": guidance,
         "conditions": names,
     }
+    if wanted.trajectories:
+        about["states"] = _told(wanted.solver)
     pixels = trained.decode(made.x)
     _clear(wanted.out)
     texts = {name: str(value) for name, value in about.items() if name != "conditions"}
@@ -138,8 +140,16 @@ def _prior_alone(trained: Trained, wanted: Sample, condition: Tensor | None) -> 
     return Samples(x_0, x_0, condition, 0.0)
 
 
+def _told(solver: str) -> str:
+    """What the states of a trajectory are."""
+    return "at regular times, interpolated between the solver's own steps" if solver in ADAPTIVE else "after every step"
+
+
 def _film(trained: Trained, made: Samples, out: Path, about: dict[str, str]) -> None:
-    """film.png: of each sample a row, of up to nine of its times a picture; states.safetensors: all states, latents, and their times."""
+    """film.png: of each sample a row, of up to nine of its times a picture; states.safetensors: all states, latents, and their times.
+
+    An adaptive solver's states are those at regular times, interpolated between its own steps.
+    """
     from safetensors.torch import save_file
 
     assert made.states is not None
@@ -147,8 +157,7 @@ def _film(trained: Trained, made: Samples, out: Path, about: dict[str, str]) -> 
     states, times = made.states, made.times
     chosen = torch.linspace(0, len(states) - 1, min(9, len(states))).round().long()
     frames = states[chosen].transpose(0, 1).flatten(0, 1)
-    save_png(
-        grid(trained.decode(frames), len(made.x)), out / "film.png", about | {"times": str([round(float(t), 4) for t in times[chosen]])}
-    )
+    shown = {"times": str([round(float(t), 4) for t in times[chosen]]), "states": _told(about["solver"])}
+    save_png(grid(trained.decode(frames), len(made.x)), out / "film.png", about | shown)
     tensors = {"states": states.contiguous(), "times": times.contiguous()}
     write_atomically(out / "states.safetensors", lambda partial: save_file(tensors, partial))

@@ -137,4 +137,10 @@ FAULTS: tuple[Fault, ...] = (
         "processes * _peak(device, recipe) * use / forward",
         f"{TESTS}/test_planning.py::test_hours_for_imagenet_on_one_h200",
     ),
+    Fault(
+        "trainers/sampling.py",
+        'if adaptive and states and grid == "uniform":',
+        "if False:",
+        "tests/trainers/sampling/test_sampling.py::test_an_adaptive_trajectory_is_told_at_regular_times_and_costs_nothing",
+    ),
 )

@@ -35,7 +35,7 @@ class Sample:
     prior: bool = False
     """The prior alone: the samples' x_0, decoded, without a step."""
     trajectories: bool = False
-    """Write the states too: film.png, a row for each sample, and states.safetensors."""
+    """Write the states too: film.png, a row for each sample, and states.safetensors. Of adaptive solvers: at 17 regular times, interpolated between their steps."""
     atol: float = 1e-5
     rtol: float = 1e-5
     device: str = "cpu"

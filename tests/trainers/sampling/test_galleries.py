@@ -177,6 +177,17 @@ def test_trajectories_go_from_the_paths_start_to_the_sample(method: str, run_of:
         assert (last == picture(tmp_path / f"{row:05d}.png").repeat(6, 0).repeat(6, 1)).all()
 
 
+def test_the_film_of_an_adaptive_solver_goes_through_regular_times_and_says_so(run: Path, tmp_path: Path):
+    about = made(run, tmp_path, trajectories=True, n=2, solver="dopri5", atol=1e-3, rtol=1e-3)
+    assert load_file(tmp_path / "states.safetensors")["states"].shape == (17, 2, 1, 8, 8)
+    film = Image.open(tmp_path / "film.png")
+    assert film.size == (9 * (48 + GAP) + GAP, 2 * (48 + GAP) + GAP)
+    said: dict[str, str] = film.text  # pyright: ignore[reportAttributeAccessIssue]
+    assert json.loads(said["times"]) == [k / 8 for k in range(9)]
+    assert said["states"] == about["states"] == "at regular times, interpolated between the solver's own steps"
+    assert made(run, tmp_path, trajectories=True, n=2, solver="euler", nfe=8)["states"] == "after every step"
+
+
 def test_guidance_is_the_recipes_unless_given(run: Path, tmp_path: Path):
     assert made(run, tmp_path / "a")["guidance"] == 1.0
     changed = Path(shutil.copytree(run, tmp_path / "run"))

@@ -171,6 +171,24 @@ def test_states_begin_where_the_path_begins_and_end_at_the_sample():
     assert sample(GaussianData(), 2, seed=0, nfe=2).states is None
 
 
+@pytest.mark.parametrize("solver", ["dopri5", "bosh3"])
+@pytest.mark.parametrize("last_time", [1.0, 0.99])
+def test_an_adaptive_trajectory_is_told_at_regular_times_and_costs_nothing(solver: str, last_time: float):
+    """Against the exact flow, and bit for bit the samples and evaluations that are made without it; over two batches."""
+    model = GaussianData(last_time=last_time)
+    plain, told = (
+        sample(model, 5, seed=3, solver=solver, nfe=None, atol=1e-6, rtol=1e-6, batch=3, states=states) for states in (False, True)
+    )
+    assert plain.x.equal(told.x)
+    assert plain.nfe == told.nfe
+    assert told.states is not None
+    assert told.times is not None
+    assert told.times.tolist() == pytest.approx([k * last_time / 16 for k in range(17)], abs=1e-15)
+    assert told.states[-1].equal(told.x)
+    for state, t in zip(told.states, told.times.tolist(), strict=True):
+        assert (state - model.flow(told.x_0, 0.0, t)).abs().max() < 1e-3  # the quartics between steps are coarser than the tolerance
+
+
 def test_what_a_model_cannot_be_asked():
     model, told = GaussianData(), GaussianData(classes=3)
     with pytest.raises(ValueError, match=r"solver='huen' is unknown; did you mean 'heun'"):
