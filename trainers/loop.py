@@ -30,7 +30,7 @@ from trainers.order import DROPOUT, WEIGHTS, Order
 from trainers.recipes.schema import Recipe
 from trainers.runs import Run
 from trainers.sources import Source
-from trainers.validation import held_out_loss
+from trainers.validation import held_out_loss, held_out_name
 
 MOST_SKIPPED = 100  # steps running that fp16's scaler may skip: it halves its scale each time, and 2^-100 of it is nothing
 NAMED = 16  # samples that a message names
@@ -275,7 +275,7 @@ class Loop:
             facts=facts,
         )
         checkpoints.prune(self.run.checkpoints, self.recipe.training.keep)
-        told = "" if loss is None else f", held-out loss {loss:.4f}"
+        told = "" if loss is None else f", {held_out_name(self.recipe)} {loss:.4f}"
         self.say(f"step {progress.step}: {saved.folder.name} written{told}")
         self.accelerator.wait_for_everyone()
 

@@ -7,10 +7,17 @@ from trainers.ema import Average
 from trainers.methods import Method
 from trainers.networks import Network
 from trainers.order import Order
+from trainers.recipes.schema import Recipe
 from trainers.sources import Source
 
 SEED = 20_260_101  # of the held-out draws, apart from any training's
 MOST, BATCH = 512, 128
+
+
+def held_out_name(recipe: Recipe) -> str:
+    """What that loss is called: nothing is held out where both splits are one, and pairs are held out by themselves."""
+    both = recipe.data.held_out_split == recipe.data.train_split and recipe.coupling.kind != "pairs"
+    return "loss of the average on the training data itself (nothing is held out)" if both else "held-out loss"
 
 
 @torch.no_grad()
