@@ -26,6 +26,11 @@ class Lines:
         """So many more are done."""
         self.at(self.n + count)
 
+    def skip(self, count: int) -> None:
+        """So many more were done before, and count for no speed."""
+        self._first += count
+        self.update(count)
+
     def at(self, n: int) -> None:
         """n are done in all."""
         self.n = n
@@ -58,7 +63,11 @@ class Lines:
 
 
 class Bar(tqdm):
-    """A bar that can be told how many are done in all."""
+    """A bar that can be told how many are done in all, and what was done before."""
+
+    def skip(self, count: int) -> None:
+        self.initial += count
+        self.update(count)
 
     def at(self, n: int) -> None:
         self.update(n - self.n)

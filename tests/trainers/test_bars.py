@@ -48,6 +48,15 @@ def test_what_goes_on_counts_its_speed_from_where_it_began(clock: list[float], c
     ]
 
 
+def test_what_was_done_before_counts_for_no_speed(clock: list[float], capsys: pytest.CaptureFixture[str]):
+    shown = bar(1000, "train latents", "pictures")
+    shown.skip(500)
+    for _ in range(30):
+        clock[0] += 1.0
+        shown.update(1)
+    assert capsys.readouterr().err.splitlines()[1:] == ["train latents: 530 of 1,000 pictures (53%), 1 a second, 8 min left"]
+
+
 def test_what_is_short_says_nothing(clock: list[float], capsys: pytest.CaptureFixture[str]):
     for _ in track(range(10), 10, "reading", "files", wait=3.0):
         clock[0] += 0.2

@@ -23,7 +23,7 @@ class Cache:
     autoencoder: str | None = None
     """Folder, file or hub name, in place of the recipe's autoencoder.path."""
     cache: Path | None = None
-    """Folder to make. Unless given: RUNS/cache/NAME, where training looks for it."""
+    """Folder to make. Unless given: RUNS/cache/NAME, where training looks for it; NAME tells of reader, folder of pictures, size and autoencoder."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     """KEY=VALUE, any value of the recipe."""
     runs: Path = Path("runs")
@@ -67,9 +67,11 @@ class Cache:
         held_out = open_cache(folder, "val", recipe)
         splits = {
             name: {
+                "split": split["split"],
                 "pictures": split["count"],
                 "listed": split["listed"],
                 "broken": [each for shard in split["shards"] for each in shard["broken"]],
+                "notes": split.get("notes", []),
             }
             for name, split in manifest["splits"].items()
         }
@@ -106,15 +108,17 @@ def table(found: dict[str, Any]) -> str:
         lines += [f"{'':14}{each['name']}: {each['why']}" for each in split["broken"][:SHOWN]]
         more = len(split["broken"]) - SHOWN
         lines += [f"{'':14}and {more:,} more (--json names all)"] if more > 0 else []
+    lines += [f"  note: {line}" for line in dict.fromkeys(line for split in found["splits"].values() for line in split["notes"])]
     mean, std = found["statistics"]["channel mean"], found["statistics"]["channel std"]
     lines.append(
         f"  {'channels':<12}mean {min(mean):.2f} to {max(mean):.2f}, deviation {min(std):.2f} to {max(std):.2f}, before normalisation"
     )
     trip = found["round_trip"]
+    kind = "training" if found["splits"]["train"]["split"] == found["splits"]["val"]["split"] else "held-out"
     if trip is None:
         return "\n".join([*lines, f"  {'round trip':<12}exact: these are the pixels"])
     lines.append(
-        f"  {'round trip':<12}{trip['psnr']:.1f} dB on average (5 to 95 %: {trip['psnr_5']:.1f} to {trip['psnr_95']:.1f}), {trip['pictures']} held-out pictures"
+        f"  {'round trip':<12}{trip['psnr']:.1f} dB on average (5 to 95 %: {trip['psnr_5']:.1f} to {trip['psnr_95']:.1f}), {trip['pictures']} {kind} pictures"
     )
     if trip["frechet_floor"] is not None:
         lines.append(

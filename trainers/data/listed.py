@@ -4,6 +4,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from trainers.data.stores import Store, hash_of
 from trainers.recipes.schema import DataOptions
 
 T = TypeVar("T")
+TASTED = 8  # pictures whose contents go into a fingerprint
 AHEAD = 1  # batches decoded while one is used
 SHOWN = 8  # sizes in a report
 
@@ -28,7 +30,13 @@ class Listed(Images):
         self.store, self.names = store, list(names)[: options.limit]
         self.preparation, self._how = PREPARATIONS[options.preparation], options.preparation
         self.may_flip = np.ones(len(self.names), dtype=bool)
-        self.fingerprint = hash_of(part for name in self.names for part in (name, store.files[name]))
+        self.fingerprint = hash_of((*(part for name in self.names for part in (name, store.files[name])), *self._tasted()))
+
+    def _tasted(self) -> Iterator[bytes]:
+        """The contents of a few pictures, evenly spread: frames of one camera may have the names and sizes of another's."""
+        for name in self.names[:: -(-len(self.names) // TASTED) or 1]:
+            with suppress(OSError):  # it is found broken when it is read
+                yield self.store.read(name)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -82,6 +82,7 @@ class _Build:
         self.recipe, self.folder, self.manifest, self.say = recipe, folder, manifest, say
         self.key = hashlib.sha256(json.dumps(manifest["made"], sort_keys=True).encode()).hexdigest()
         self.encoder = Encoder(recipe)
+        self.said: set[str] = set()
 
     def split(self, split: str, name: str, images: Images) -> None:
         """Makes what is missing of one split, which the source calls `name`, and its statistics and captions."""
@@ -98,7 +99,7 @@ class _Build:
                 if shard is None:
                     shard = self._encoded(images, file, start, stop, shown)
                 else:
-                    shown.update(stop - start)
+                    shown.skip(stop - start)
                 if shard is not known.get(file):
                     changed, entry["finished"], known[file] = True, False, shard
                     entry["shards"] = [known[each] for each in sorted(known)]
@@ -106,6 +107,10 @@ class _Build:
         shards = entry["shards"]
         if changed or not self._finished(split, entry):
             self._finish(split, images, entry, shards)
+            for line in images.complaints:
+                if line not in self.said:
+                    self.say(f"note: {line}")
+                    self.said.add(line)
         broken = sum(len(shard["broken"]) for shard in shards)
         left_out = f", {broken} broken and left out" if broken else ""
         self.say(f"{split}: {entry['count']} of {entry['listed']} pictures in {len(shards)} shards{left_out}")
@@ -123,8 +128,13 @@ class _Build:
             entry = now | {"source": source, "shards": [], "finished": False, "count": 0, "captions sha256": None}
             self.manifest["splits"][split] = entry
             self.manifest["classes"] = list(images.classes)
+        if entry["source"] != source and entry["fingerprint"] != now["fingerprint"]:
+            raise ValueError(
+                f"{self.folder} holds the latents of other pictures, those of {entry['source']}; for those of {source} name another folder with --cache"
+            )
         check_same(self.folder, entry, now)
         entry["source"] = source  # the same pictures may have moved
+        entry["notes"] = list(images.complaints)  # how they fell into splits, and what is left out
         return entry
 
     def _sound(self, shard: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from trainers.files import sha256_of
 from trainers.latents.build import STATISTICS
 from trainers.latents.captions import CaptionStates, open_captions
-from trainers.latents.manifest import check_fits, read_manifest
+from trainers.latents.manifest import NAMED_BY_PATH, check_fits, read_manifest
 from trainers.latents.normalisation import Moments, Normalisation
 from trainers.latents.rows import Rows
 from trainers.latents.tensors import Damaged, mapped
@@ -27,8 +27,10 @@ def open_cache(folder: Path, split: str = "train", recipe: Recipe | None = None)
     """
     manifest = read_manifest(folder)
     if manifest is None:
+        unnamed = recipe is not None and recipe.data.reader in NAMED_BY_PATH and recipe.data.path is None
+        hint = " (unless named, that of a folder of pictures is found by --set data.path=FOLDER)" if unnamed else ""
         raise ValueError(
-            f"{folder} is no cache; `python -m trainers cache {recipe.name if recipe else 'RECIPE'} --cache {folder}` makes one"
+            f"{folder} is no cache; `python -m trainers cache {recipe.name if recipe else 'RECIPE'} --cache {folder}` makes one{hint}"
         )
     again = f"run `python -m trainers cache {manifest['recipe']} --cache {folder}` again, which makes what is missing"
     if recipe is not None:

@@ -66,7 +66,7 @@ def build_captions(options: TextOptions, folder: Path, split: str, *, say: Calla
     captions = _read(folder, split)
     home = _home(options, folder, split)
     texts: list[str] = [*chain.from_iterable(captions), ""]
-    manifest = read_json(home / "manifest.json") if (home / "manifest.json").exists() else None
+    manifest = _manifest(home) if (home / "manifest.json").exists() else None
     count = -(-len(texts) // TEXTS)
     if manifest is not None and manifest["texts"] != _hash(texts):
         manifest = None
@@ -114,7 +114,7 @@ def open_captions(options: TextOptions, folder: Path, split: str) -> CaptionStat
         raise ValueError(
             f"{folder} has no states of the {split} captions by {options.path} with max_tokens={options.max_tokens}; run cache for this recipe"
         )
-    manifest = read_json(home / "manifest.json")
+    manifest = _manifest(home)
     if manifest["shards"] is None:
         return CaptionStates(captions, _AsUsed(options, texts))
     count = -(-len(texts) // TEXTS)
@@ -153,6 +153,17 @@ def _read(folder: Path, split: str) -> list[list[str]]:
             f"{folder} has no captions for its {split} split; set data.condition=class or none, or use a data set with captions"
         )
     return read_json(path)
+
+
+def _manifest(home: Path) -> dict[str, Any]:
+    """Raises ValueError where it is damaged or lacks what this version writes."""
+    manifest = read_json(home / "manifest.json")
+    lacking = [key for key in ("texts", "captions", "shape", "shards") if not isinstance(manifest, dict) or key not in manifest]
+    if lacking:
+        raise ValueError(
+            f"{home / 'manifest.json'} lacks {lacking[0]!r}: it is damaged, or of a version before this one; remove {home} and run cache again"
+        )
+    return manifest
 
 
 def _hash(texts: Sequence[str]) -> str:

@@ -10,12 +10,21 @@ from trainers.recipes.schema import Recipe
 
 VERSION = 1
 NAME = "manifest.json"
+NAMED_BY_PATH = ("folder", "hdf5")  # readers of anybody's pictures; the others' names say which pictures they read
+KEYS = ("recipe", "made", "normalise", "items", "shape", "classes", "statistics", "splits")
+SPLIT_KEYS = ("split", "fingerprint", "listed", "prepared", "source", "shards", "finished", "count", "captions sha256")
+SHARD_KEYS = ("file", "count", "sha256", "broken")
 
 
 def default_folder(recipe: Recipe, runs: Path) -> Path:
-    """runs/cache/READER-SIZE-AUTOENCODER, and what else is out of the ordinary: emoji-64-taef2, coco-256-vq-f8-squash-first-500."""
+    """runs/cache/READER-SIZE-AUTOENCODER, and what else is out of the ordinary: emoji-64-taef2, folder-flowers-64-taef2, coco-256-vq-f8-squash-first-500.
+
+    A folder of one's own pictures gives the cache its name; two folders of one name need --cache, which is said where they meet.
+    """
     data, autoencoder = recipe.data, recipe.autoencoder
     parts = [data.reader, str(data.size), "pixels" if autoencoder.kind == "none" else autoencoder.kind]
+    if data.reader in NAMED_BY_PATH and data.path:
+        parts.insert(1, _slug(Path(data.path).expanduser().resolve().name))
     if autoencoder.path:
         parts.append(_slug(Path(autoencoder.path).name))
     if data.preparation != "centre-crop":
@@ -26,11 +35,11 @@ def default_folder(recipe: Recipe, runs: Path) -> Path:
         parts.append("unflipped")
     if data.limit is not None:
         parts.append(f"first-{data.limit}")
-    return runs / "cache" / "-".join(parts)
+    return runs / "cache" / "-".join(filter(None, parts))
 
 
 def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower().removesuffix(".safetensors")).strip("-")
+    return re.sub(r"(?:[^\w.]|_)+", "-", re.sub(r"\.(safetensors|tar|h5|hdf5)$", "", text.lower())).strip("-.")
 
 
 def asked(recipe: Recipe) -> dict[str, Any]:
@@ -71,12 +80,12 @@ def check_fits(folder: Path, manifest: dict[str, Any], recipe: Recipe) -> None:
             made[f"{split} split"], now[f"{split} split"] = manifest["splits"][split]["split"], name
             source = manifest["splits"][split]["source"]
             if recipe.data.path is not None and source is not None:
-                made["source"], now["source"] = source, str(Path(recipe.data.path).resolve())
+                made["source"], now["source"] = source, str(Path(recipe.data.path).expanduser().resolve())
     check_same(folder, made, now)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """None where there is none. Raises ValueError where it is damaged or of another version."""
+    """None where there is none. Raises ValueError where it is damaged, of another version, or lacks what this version writes."""
     if not (folder / NAME).exists():
         return None
     manifest = read_json(folder / NAME)
@@ -85,7 +94,21 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise ValueError(
             f"{folder / NAME} is of version {version}; this program reads version {VERSION}: remove the folder and run cache again"
         )
+    _check_keys(folder, manifest)
     return manifest
+
+
+def _check_keys(folder: Path, manifest: dict[str, Any]) -> None:
+    parts: list[tuple[dict[str, Any], tuple[str, ...], str]] = [(manifest, KEYS, "")]
+    for split, entry in (manifest.get("splits") or {}).items():
+        parts.append((entry, SPLIT_KEYS, f" of its {split} split"))
+        parts += [(shard, SHARD_KEYS, f" of a shard of its {split} split") for shard in entry.get("shards", ())]
+    for found, keys, where in parts:
+        for key in keys:
+            if key not in found:
+                raise ValueError(
+                    f"{folder / NAME} lacks {key!r}{where}: it is damaged, or of a version before this one; remove {folder} and run cache again"
+                )
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -216,6 +216,20 @@ def test_fingerprints_follow_names_and_sizes(tmp_path: Path):
     assert len(found) == 4
 
 
+def test_fingerprints_tell_pictures_apart_that_have_names_and_sizes_in_common(tmp_path: Path):
+    """Uncompressed pictures all have one size."""
+    found = {
+        open_images(
+            options(
+                write_tree(tmp_path / str(k), {f"{name}/{i}.bmp": picture(100 * k + i, form="BMP") for name in "ab" for i in range(9)})
+            ),
+            "train",
+        ).fingerprint
+        for k in range(2)
+    }
+    assert len(found) == 2
+
+
 def test_limit_takes_the_first_pictures(tmp_path: Path):
     images = open_images(options(write_tree(tmp_path, class_tree()), limit=3), "train")
     assert images.labels is not None

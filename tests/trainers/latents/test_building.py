@@ -1,6 +1,7 @@
 """Building is done once: killed it goes on, damaged it mends, and made otherwise it is refused."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.trainers.data.samples import picture as drawing
+from tests.trainers.data.samples import write_tree
 from tests.trainers.latents.gallery import recipe, show
 from trainers.autoencoders.taef2 import FOLDER
 from trainers.files import read_json, write_json
@@ -271,6 +274,65 @@ def test_folders_are_named_after_what_makes_latents_differ(tmp_path):
         "emoji-64-pixels",
         "emoji-64-taef2-vq-f8",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/data/Flowers of 2024", "folder-flowers-of-2024-64-pixels"),
+        ("/data/cats_and_dogs/", "folder-cats-and-dogs-64-pixels"),
+        ("/data/tiny-imagenet-20.tar", "folder-tiny-imagenet-20-64-pixels"),
+        ("/data/写真", "folder-写真-64-pixels"),
+        ("~", f"folder-{re.sub('[^a-z0-9.]+', '-', Path.home().name.lower())}-64-pixels"),
+        (None, "folder-64-pixels"),
+    ],
+)
+def test_folders_of_pictures_give_their_caches_their_names(tmp_path, path, name):
+    made = recipe("none", size=64)
+    made = replace(made, data=replace(made.data, path=path))
+    assert default_folder(made, tmp_path).name == name
+    assert default_folder(apply(made, {"data.reader": "imagenet64"}), tmp_path).name == "imagenet64-64-pixels"
+
+
+def test_two_folders_of_one_name_are_both_named_where_they_meet(tmp_path):
+    """Made from real folders: the cache of the first is refused to the second by builder and reader, and kept where the first has only moved."""
+    made = {}
+    for k, home in enumerate(("cats", "dogs")):
+        write_tree(tmp_path / home / "pictures", {f"{c}/{i}.png": drawing(9 * k + i) for c in "ab" for i in range(6)})
+        made[home] = apply(recipe("none"), {"data.path": str(tmp_path / home / "pictures"), "data.size": 24})
+    folder = default_folder(made["cats"], tmp_path)
+    assert default_folder(made["dogs"], tmp_path) == folder
+    said = build(made["cats"], folder)
+    assert any("of each class a tenth of the pictures, by a hash of their names, is held out" in line for line in said)
+    assert sum("by a hash" in line for line in said) == 1
+    assert [split["count"] for split in read_json(folder / "manifest.json")["splits"].values()] == [11, 1]
+    assert all("by a hash of their names" in split["notes"][0] for split in read_json(folder / "manifest.json")["splits"].values())
+    both = rf"{tmp_path}/cats/pictures.*{tmp_path}/dogs/pictures.*another folder with --cache"
+    for attempt in (lambda: build(made["dogs"], folder), lambda: open_cache(folder, "train", made["dogs"])):
+        with pytest.raises(ValueError, match=both):
+            attempt()
+    (tmp_path / "cats").rename(tmp_path / "moved")
+    moved = apply(made["cats"], {"data.path": str(tmp_path / "moved" / "pictures")})
+    build(moved, folder)
+    with pytest.raises(
+        ValueError, match=r"is no cache; .* makes one \(unless named, that of a folder of pictures is found by --set data.path=FOLDER\)"
+    ):
+        open_cache(tmp_path / "cache" / "folder-24-pixels", "train", apply(recipe("none"), {"data.size": 24}))
+
+
+@pytest.mark.parametrize(
+    ("key", "split", "shard"),
+    [("made", None, None), ("statistics", None, None), ("captions sha256", "train", None), ("source", "val", None), ("sha256", "train", 3)],
+)
+def test_a_manifest_that_lacks_a_key_is_named_with_the_cure(copy, key, split, shard):
+    folder, _ = copy
+    manifest = read_json(folder / "manifest.json")
+    part = manifest if split is None else manifest["splits"][split]
+    del (part if shard is None else part["shards"][shard])[key]
+    write_json(folder / "manifest.json", manifest)
+    for attempt in (lambda: build(recipe(), folder), lambda: open_cache(folder, "train", recipe())):
+        with pytest.raises(ValueError, match=rf"manifest.json lacks '{key}'.*remove {folder} and run cache again"):
+            attempt()
 
 
 def test_a_hubs_name_needs_no_network_to_be_compared(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 import trainers.latents.captions
 from tests.trainers.latents.encoders import bert
 from tests.trainers.latents.gallery import recipe, show
-from trainers.files import write_json
+from trainers.files import read_json, write_json
 from trainers.latents import build_cache, open_cache
 from trainers.recipes.schema import TextOptions
 from trainers.text import load_encoder
@@ -102,6 +102,15 @@ def test_states_are_encoded_once_and_mended(made, folder, monkeypatch):
         open_cache(folder, "train", made)
     kept = {path: at for path, at in before.items() if path != second}
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize("key", ["texts", "shards", "shape"])
+def test_a_manifest_of_states_that_lacks_a_key_is_named_with_the_cure(made, folder, key):
+    path = next((folder / "train").glob("text-*/manifest.json"))
+    write_json(path, {name: value for name, value in read_json(path).items() if name != key})
+    for attempt in (lambda: open_cache(folder, "train", made), lambda: build_cache(made, folder, say=quiet, items=16)):
+        with pytest.raises(ValueError, match=rf"manifest.json lacks '{key}'.*remove {path.parent} and run cache again"):
+            attempt()
 
 
 def test_another_encoder_or_other_rows_have_states_of_their_own(made, folder):
