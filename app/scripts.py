@@ -20,7 +20,13 @@ JAVASCRIPT, CSS = "text/javascript", "text/css"
 
 def build() -> Starlette:
     """The application behind /stage, compressed on the wire."""
-    routes = [Route("/explore.js", script), Route("/explore.css", style), Route("/plotly.js", plotly)]
+    routes = [
+        Route("/explore.js", script),
+        Route("/explore.css", style),
+        Route("/train.js", train_script),
+        Route("/train.css", train_style),
+        Route("/plotly.js", plotly),
+    ]
     return Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=1000)])
 
 
@@ -32,6 +38,16 @@ async def script(request: Request) -> Response:
 async def style(request: Request) -> Response:
     """Its style sheet."""
     return _kept(request, stage.explore_style(), CSS)
+
+
+async def train_script(request: Request) -> Response:
+    """The Train page's script."""
+    return _kept(request, stage.train_script(), JAVASCRIPT)
+
+
+async def train_style(request: Request) -> Response:
+    """Its style sheet."""
+    return _kept(request, stage.train_style(), CSS)
 
 
 def plotly(request: Request) -> Response:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp
 
 from app import endpoints, scripts
@@ -23,7 +24,10 @@ from app.security import LOOPBACK, guard
 if TYPE_CHECKING:
     import gradio as gr
 
-PAGES = {"/": "app.pages.explore"}  # address and module of a page, which has `build` and `head`
+PAGES = {
+    "/train": "app.pages.train",
+    "/": "app.pages.explore",
+}  # address and module of a page, which has `build` and `head`; the one at the root takes what is left
 SETUP_NAME = "FLOWLAB_SETUP"  # the page's global that holds what /api/setup returns
 
 
@@ -49,7 +53,7 @@ def create_app(
     of training runs, for the pages that list them (`app.state.runs`). services: the processes behind the endpoints, made afresh if not given; they are ended with the
     application.
     """
-    services = services or Services()
+    services = services or Services(runs or Path("runs"))
     services.setup.begin()
 
     @contextlib.asynccontextmanager
@@ -87,6 +91,12 @@ def _mount(app: FastAPI, address: str, page: Page, services: Services) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
     from gradio.themes import Base
+
+    if address != "/":  # a mount answers below its address; the page at the root would take the address itself
+
+        @app.get(address, include_in_schema=False)
+        def below(request: Request) -> RedirectResponse:
+            return RedirectResponse(str(request.url.replace(scheme="", netloc="", path=f"{address}/")))
 
     blocks = page.build()
     blocks.analytics_enabled = False

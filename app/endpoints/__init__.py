@@ -10,6 +10,7 @@
     POST /api/figure {view, kind, format}  PNG, SVG or PDF                                               figure.py
     GET  /api/python?QUERY                 a program that prints the same numbers                        program.py
     POST /api/learn {scenes, options}      training in a process of its own, followed by events          learn.py
+    GET  /api/recipes, /api/jobs, ...      trainings on real pictures, which outlive the server          jobs.py
 
 A POST may carry `request`, a whole number, which its reply repeats (in JSON, or as the header X-Request of bytes), so that a page can tell a late
 reply from the one it waits for. A client that
@@ -20,12 +21,13 @@ goes away cancels its task. Errors are {"error": "one sentence"} with 400 (input
 import asyncio
 import contextlib
 import logging
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.endpoints import clouds, coupling, figure, learn, program, setup, verify
+from app.endpoints import clouds, coupling, figure, jobs, learn, program, setup, verify
 from app.endpoints.body import Refused, refusal
 from app.endpoints.setup import Setup
 from app.endpoints.trainings import Trainings
@@ -37,9 +39,10 @@ SENTENCES = {404: "there is no such address", 405: "this address does not take t
 
 class Services:
     """What the endpoints share: `quick` for what takes milliseconds, `heavy` for what takes seconds, trainings, and the setup. Two heavy tasks at
-    once and eight waiting, then 429."""
+    once and eight waiting, then 429. runs: the folder of training runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Path = Path("runs")) -> None:
+        self.runs = runs
         self.quick = Lane("quick", workers=1, queue=32, seconds=30, niceness=0)
         self.heavy = Lane("heavy", workers=2, queue=8, seconds=120, niceness=10)  # what a page draws meanwhile comes first
         self.trainings = Trainings()
@@ -63,7 +66,7 @@ def build(services: Services) -> FastAPI:
     """The endpoints as an application of their own, to be mounted at /api."""
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.services = services
-    for part in (setup, verify, coupling, clouds, figure, program, learn):
+    for part in (setup, verify, coupling, clouds, figure, program, learn, jobs):
         api.include_router(part.router)
     api.add_exception_handler(Refused, _refused)
     api.add_exception_handler(HTTPException, _http_error)

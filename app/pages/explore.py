@@ -1,11 +1,11 @@
 """The Explore page: two linked stages, few controls, three numbers, one chart."""
 
 import json
-from collections.abc import Sequence
 
 import gradio as gr
 
 from app.pages.controls import WORDS, main_controls, more_controls, wire
+from app.pages.header import header
 from app.stage import fingerprint
 
 TITLE = "Flow Lab"
@@ -16,10 +16,10 @@ if (globalThis.FlowLab && globalThis.FLOWLAB_SETUP) mount(); else globalThis.mou
 """
 
 
-def build(pages: Sequence[tuple[str, str]] = (("/", "Explore"),)) -> gr.Blocks:
-    """The page's blocks; `head` goes with them. pages: (address, name) of those that exist, for the header."""
+def build() -> gr.Blocks:
+    """The page's blocks; `head` goes with them."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        gr.HTML(header(pages), elem_id="top", padding=False, apply_default_css=False)
+        gr.HTML(top(), elem_id="top", padding=False, apply_default_css=False)
         with gr.Row(elem_id="lab", equal_height=False):
             with gr.Column(elem_id="rail", scale=0, min_width=280):
                 controls = main_controls()
@@ -43,17 +43,16 @@ def head() -> str:
     return f'<script>FLOWLAB_SETUP.words = {words};</script><link rel="stylesheet" href="/stage/explore.css?{name}"><script src="/stage/explore.js?{name}"></script>'
 
 
-def header(pages: Sequence[tuple[str, str]]) -> str:
-    """The header that every page carries, with links to the pages that exist, and this page's buttons."""
-    links = "".join(f'<a href="{address}"{" aria-current=page" if name == "Explore" else ""}>{name}</a>' for address, name in pages)
+def top() -> str:
+    """The header with this page's buttons, presets and caption."""
     buttons = "".join(
         f'<button type="button" id="do-{name.lower()}">{name}</button>'
         for name in ("Undo", "Reset", "Share", "Export", "Python", "Draw", "Learn", "Lecture")
     )
+    controls = '<button type="button" id="do-controls" aria-controls="rail" aria-expanded="false">Controls</button>'
+    actions = f'<div class="fl-actions" role="toolbar" aria-label="This picture">{buttons}<button type="button" id="do-help" aria-label="Help">?</button></div>'
     return f"""
-<header class="fl-header"><button type="button" id="do-controls" aria-controls="rail" aria-expanded="false">Controls</button>
-<strong>Flow Lab</strong><nav aria-label="Pages">{links}</nav>
-<div class="fl-actions" role="toolbar" aria-label="This picture">{buttons}<button type="button" id="do-help" aria-label="Help">?</button></div></header>
+{header("/", controls, actions)}
 <div class="fl-presets" role="toolbar" aria-label="Presets"></div>
 <p class="fl-caption" id="caption"></p>
 """

@@ -1,7 +1,7 @@
 """The browser half of the lab: plain JavaScript files, joined in the order of the data. Scene to field, field to trajectories, trajectories to measures, measures to pixels.
 
 Every file is top-level functions in one shared scope; `source` wraps them and gives `globalThis.FlowLab`. NUMERIC files touch no page and run in any JavaScript engine: the
-parity tests run them in V8 against lab/ and toy/. DRAWING files take a canvas; EXPLORE files make the page.
+parity tests run them in V8 against lab/ and toy/. DRAWING files take a canvas; EXPLORE files make the Explore page, TRAIN files the Train page.
 """
 
 import hashlib
@@ -50,8 +50,10 @@ EXPLORE = tuple(
     f"page/{name}.js"
     for name in ("dom", "presets", "numbers", "chart_tabs", "handling", "exporting", "drawing", "learning", "printing", "closer", "explore")
 )
+TRAIN = ("ask.js", "elements.js", "page/dom.js", "page/closer.js", "train/form.js", "train/runs.js", "train/run.js", "train/train.js")
 MOUNT = {"gradio": "mount_gradio.js", "streamlit": "mount_streamlit.js"}  # what ties the stage to a framework
 STYLES = ("stage.css", "page/explore.css")
+TRAIN_STYLES = (*STYLES, "train/train.css")
 TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
 
 
@@ -95,6 +97,19 @@ def explore_style() -> str:
 
 
 @lru_cache(maxsize=1)
+def train_script() -> str:
+    """Everything that the Train page runs."""
+    return f"{source(TRAIN)}globalThis.mountFlowLab?.();\n"
+
+
+@lru_cache(maxsize=1)
+def train_style() -> str:
+    """The Train page's style sheet."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in TRAIN_STYLES)
+
+
+@lru_cache(maxsize=1)
 def fingerprint() -> str:
-    """A name for this version of script and style, so that a browser may keep them."""
-    return hashlib.sha256((explore_script() + explore_style()).encode()).hexdigest()[:12]
+    """A name for this version of scripts and styles, so that a browser may keep them."""
+    texts = (explore_script(), explore_style(), train_script(), train_style())
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.files import beside, read_json, remove, write_json
+from trainers.files import beside, read_json, remove, write_atomically, write_json
 from trainers.jobs.names import check_name, folder_of
 from trainers.jobs.state import RunState, processes_of, read_state, tail
-from trainers.layout import JOB, JOB_LOCK, LOG, is_held
+from trainers.layout import JOB, JOB_LOCK, LOG, RECIPE, is_held
 
 if TYPE_CHECKING:
     from trainers.recipes import Recipe
@@ -25,16 +25,22 @@ ROOT = str(Path(__file__).parents[2])  # where `trainers` is, wherever the lab w
 
 def start(runs: Path, name: str, recipe: "Recipe") -> RunState:
     """Queues a new run; returns how it stands. Raises ValueError for a bad name, a name in use, or a recipe whose values do not go together."""
-    from trainers.recipes import check, write_recipe
+    from trainers.recipes import check
+    from trainers.recipes.files import to_toml
 
     check(recipe)
+    return start_text(runs, name, to_toml(recipe))
+
+
+def start_text(runs: Path, name: str, recipe: str) -> RunState:
+    """As `start`, of a recipe in TOML that has been checked: a server need not import what checking takes."""
     folder = runs / check_name(name)
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise ValueError(f"{folder} is there already; choose another name, or resume that run") from None
+        raise ValueError(f"there is a run {name!r} already; choose another name, or resume that one") from None
     try:
-        write_recipe(recipe, folder / "recipe.toml")
+        write_atomically(folder / RECIPE, lambda partial: partial.write_text(recipe, encoding="utf-8"))
         write_json(folder / JOB, {"asked": time.time(), "pid": None, "status": None, "began": None, "ended": None})
     except BaseException:
         remove(folder)

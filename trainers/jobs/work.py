@@ -14,7 +14,7 @@ from typing import Any
 
 from trainers.files import read_json, write_json
 from trainers.jobs.queue import turn
-from trainers.layout import JOB, JOB_LOCK, LOG, RECIPE, held
+from trainers.layout import JOB, JOB_LOCK, LOG, PROCESS, RECIPE, held
 
 NICE = 10  # the lab's pages come first
 STOPPED = 75
@@ -62,7 +62,10 @@ class Keeper:
             self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, pass_fds=kept)
         if self.asked_to_stop:  # between the turn and the child
             self.child.terminate()
+        # The training writes this too, when it has come so far, and takes it away when it ends in order: what is left of it tells of one that was killed.
+        write_json(self.folder / PROCESS, {"pid": self.child.pid, "started": time.time()})
         status = self.child.wait()
+        (self.folder / PROCESS).unlink(missing_ok=True)
         return STOPPED if self.asked_to_stop and status == -signal.SIGTERM else status  # it had not yet begun to listen
 
     def _note(self, **facts: Any) -> None:

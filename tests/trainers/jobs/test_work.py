@@ -51,7 +51,7 @@ def runs(tmp_path: Path):
 def test_one_trains_the_next_waits_and_begins_by_itself(runs: Path):
     assert start(runs, "a", recipe(60)).state in ("running", "queued")
     assert start(runs, "b", recipe(20)).state == "queued"
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="there is a run 'b' already"):
         start(runs, "b", recipe(20))
     until(lambda: read_state(runs, "a").state == "finished")
     until(lambda: read_state(runs, "b").state == "finished")
