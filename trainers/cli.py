@@ -14,7 +14,7 @@ from lab.checks import unknown
 from lab.command_line import FINISHED, INTERRUPTED, fail, one_line, say
 
 FAILED = 1
-COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "recipes", "plan")  # trainers/commands/NAME.py, class Name
+COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "recipes", "plan", "jobs")  # trainers/commands/NAME.py, class Name
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -125,6 +125,7 @@ def test_the_form_says_what_is_wrong_at_the_field_and_what_a_run_costs(server: S
     steps.fill("40")
     assert "10,240 pictures will be seen" in page.locator("#train-seen").inner_text()
     page.get_by_text("Everything else").click()
+    page.locator("summary", has_text="network").click()
     page.get_by_label("channels", exact=True).last.fill("30,30")  # an mlp has one width: only the server knows
     page.locator("#train-network-channels-wrong").filter(has_text="an mlp has one width").wait_for(timeout=WAIT)
     picture(page, "wrong")

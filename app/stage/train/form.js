@@ -20,7 +20,8 @@ function buildTrainForm(page) {
   form.name.oninput = () => { form.nameSays.textContent = !form.name.value || /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(form.name.value) ? "" : "letters, digits, dots, dashes and underscores, beginning with a letter or digit"; };
   form.budget = make("div", { class: "fl-budget" });
   form.rest = make("details", { class: "fl-rest" }, make("summary", {}, "Everything else"));
-  form.rest.ontoggle = () => { if (form.rest.open && !form.rest.querySelector("section")) fillTrainRest(page); };
+  form.rest.ontoggle = () => { if (form.rest.open && !form.rest.querySelector(".fl-part")) fillTrainRest(page); };
+  form.seen = make("p", { class: "fl-hint", id: "train-seen" });
   form.cost = make("div", { class: "fl-cost", "aria-live": "polite" });
   form.notes = make("ul", { class: "fl-notes" });
   form.start = make("button", { type: "button", class: "fl-plain fl-primary", id: "train-start" }, "Start");
@@ -49,8 +50,8 @@ function chooseTrainRecipe(page, data, method) {
   form.data.querySelectorAll("input").forEach((input) => { input.checked = input.value === data; });
   form.about.textContent = recipes.recipes[form.recipe].about;
   form.inputs.clear();
-  form.budget.replaceChildren(...TRAIN_IN_SIGHT.map((name) => trainField(page, name)), make("p", { class: "fl-hint", id: "train-seen" }));
-  form.rest.querySelectorAll("section").forEach((section) => section.remove());
+  form.budget.replaceChildren(...TRAIN_IN_SIGHT.map((name) => trainField(page, name)), form.seen);
+  form.rest.querySelectorAll(".fl-part").forEach((part) => part.remove());
   if (form.rest.open) fillTrainRest(page);
   showTrainSeen(page);
   planTraining(page);
@@ -64,7 +65,7 @@ function trainSchema(page, name) {
 function fillTrainRest(page) {
   for (const section of page.recipes.sections) {
     const fields = section.fields.filter((field) => !TRAIN_IN_SIGHT.includes(field.name)).map((field) => trainField(page, field.name));
-    page.form.rest.append(make("section", { "aria-label": section.name }, make("h3", {}, section.name), make("p", { class: "fl-hint" }, section.about), ...fields));
+    page.form.rest.append(make("details", { class: "fl-part" }, make("summary", {}, section.name), make("p", { class: "fl-hint" }, section.about), ...fields));
   }
 }
 
@@ -107,8 +108,8 @@ function shortNumber(value) {
 }
 
 function showTrainSeen(page) {
-  const number = (name) => Number(page.form.changed.get(name) ?? page.recipes.recipes[page.form.recipe].values[name]), seen = number("training.steps") * number("training.batch"), says = document.getElementById("train-seen");
-  if (says) says.textContent = Number.isFinite(seen) ? `${seen.toLocaleString("en")} pictures will be seen` : "";
+  const number = (name) => Number(page.form.changed.get(name) ?? page.recipes.recipes[page.form.recipe].values[name]), seen = number("training.steps") * number("training.batch"), says = page.form.seen;
+  says.textContent = Number.isFinite(seen) ? `${seen.toLocaleString("en")} pictures will be seen` : "";
 }
 
 // The cost of what the form holds, once it has rested; a late answer for an earlier form is dropped.
@@ -143,7 +144,7 @@ function faultOfTraining({ form }, error) {
   form.cost.textContent = "";
   form.notes.replaceChildren();
   for (const [name, { input, wrong }] of form.inputs) {
-    if (error.message.includes(name)) { wrong.textContent = error.message; input.setAttribute("aria-invalid", "true"); return; }
+    if (error.message.includes(name)) { input.closest("details.fl-part")?.setAttribute("open", ""); wrong.textContent = error.message; input.setAttribute("aria-invalid", "true"); return; }
   }
   form.says.textContent = error.message;
 }
