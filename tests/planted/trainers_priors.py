@@ -121,12 +121,6 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "lab/priors/class_covariances.py",
-        "values[-rank:].clamp(min=0).sqrt()",
-        "values[-rank:].clamp(min=0)",
-        "tests/lab/test_priors.py::test_a_mixture_of_any_covariances_has_scipys_density_and_draws_what_its_components_draw[low-rank]",
-    ),
-    Fault(
-        "lab/priors/class_covariances.py",
         "return (singular[:rank, None] * directions[:rank]).T / freedom**0.5",
         "return (singular[:rank, None] * directions[:rank]).T / (freedom + 1) ** 0.5",
         f"{HERE}/test_gaussians.py::test_the_samples_covariance_is_the_forms_closed_form[low-rank-0.2]",
