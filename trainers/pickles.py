@@ -9,10 +9,11 @@ PROTOCOLS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 def is_pickle(path: Path) -> bool:
     """Whether a file is a pickle, or a zip with one in it, which is what torch.save writes. Nothing is unpickled to find out."""
     with path.open("rb") as file:
-        begins = file.read(4)
+        begins = file.read(9)
     if begins.startswith(PROTOCOLS):
-        return True
-    if begins != b"PK\x03\x04":
+        # safetensors: the length of a header, eight bytes, and the header's first brace; a length of 640 begins like protocol 2
+        return not (begins[8:] == b"{" and 8 + int.from_bytes(begins[:8], "little") <= path.stat().st_size)
+    if begins[:4] != b"PK\x03\x04":
         return False
     try:
         with zipfile.ZipFile(path) as archive:

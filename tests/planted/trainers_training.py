@@ -142,6 +142,12 @@ FAULTS = (
         "if False:",
         CHECKPOINTS + "test_a_state_that_reads_well_but_is_not_what_was_written_is_named_and_passed_over",
     ),
+    Fault(
+        "trainers/pickles.py",
+        'begins[8:] == b"{"',
+        "False",
+        CHECKPOINTS + "test_a_file_whose_headers_length_begins_like_a_pickle_is_read",
+    ),
     Fault("trainers/checkpoints.py", "if checkpoint.folder != best:", "if True:", CHECKPOINTS + "test_the_last_ones_and_the_best_are_kept"),
     Fault(
         "trainers/files.py",
