@@ -11,7 +11,8 @@
 | references     | features of real pictures, computed once and kept in files                                            |
 | flow_measures  | straightness, acceleration, transport cost, solver error and likelihood in latents                    |
 | conditions     | what samples are told: classes by the training split's shares, captions of the split                  |
-| options        | what was asked for, completed and checked                                                             |
+| options        | what was asked for (trainers.commands.evaluate), completed and checked                                |
+| forecast       | about how long it takes                                                                               |
 | real_pictures  | which splits are read, for which measures                                                             |
 | samples        | samples of a row, in chunks                                                                           |
 | protocol       | which rows there are, and everything that has to be stated about them                                 |

@@ -1,6 +1,7 @@
 """What a checkpoint's flow is like, in normalised latents: how straight, how far, how wrong a solver is against its own exact end points, and how likely real data are."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +10,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from lab.guidance import Guided
-from lab.likelihood import Hutchinson, bits_per_dimension, dequantise, log_likelihood, nats_per_dimension
-from lab.measures import acceleration, path_efficiency, straightness, transport_cost
+from lab.likelihood import Hutchinson, LogLikelihood, bits_per_dimension, dequantise, log_likelihood, nats_per_dimension
+from lab.measures import acceleration, path_efficiency, slopes, straightness, transport_cost
 from lab.reference import ErrorSummary, distance, graded
-from lab.solvers import Field, solve
+from lab.solvers import Field, Trajectory, solve
+from trainers.bars import QUIET, bar
 from trainers.evaluation.subject import Subject
 
 TIMES = 64  # intervals along which straightness and acceleration are summed
-TOLERANCE = 1e-6
+FIRST, FINEST = 1e-4, 1e-6
 LOOSER = 10  # the end points' own error is their distance to those at a tolerance so many times as large
 PROBES = 2
 
@@ -30,10 +32,21 @@ def in_double(velocity: Field) -> Field:
     return field
 
 
-def field_of(subject: Subject, guidance: float) -> Field:
+def field_of(velocity: Field, subject: Subject, guidance: float) -> Field:
     """The checkpoint's field with guidance, convention `scale`, in float64; 1 is off."""
-    field = in_double(subject.velocity)
+    field = in_double(velocity)
     return field if guidance == 1 else Guided(field, guidance, convention="scale", null=subject.null)
+
+
+def watched(velocity: Field, arrived: Callable[[int], object], first: float, last: float) -> Field:
+    """The same field, which tells how many hundredths of the way from `first` to `last` its solver has come: adaptive ones do not know of how many evaluations."""
+
+    def field(x: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        u = velocity(x, t, condition)
+        arrived(int(100 * (float(t[0]) - first) / (last - first)))
+        return u
+
+    return field
 
 
 @dataclass(frozen=True)
@@ -68,17 +81,40 @@ class Flow:
 
 @torch.no_grad()
 def follow(
-    subject: Subject, x_0: Float[Tensor, "n k h w"], condition: Tensor | None, *, guidance: float = 1.0, tolerance: float = TOLERANCE
+    subject: Subject,
+    x_0: Float[Tensor, "n k h w"],
+    condition: Tensor | None,
+    *,
+    guidance: float = 1.0,
+    finest: float = FINEST,
+    judged: Sequence[Float[Tensor, "n k h w"]] = (),
 ) -> Flow:
-    """The flow from prior samples x_0 by dopri5 at atol = rtol = tolerance, to where sampling ends."""
-    field = field_of(subject, guidance)
+    """The flow from prior samples x_0 by dopri5, to where sampling ends.
+
+    At atol = rtol = 1e-4, and then at a tenth again and again, until its end points tell how far off each of `judged` is (a solver's end points from the same x_0) to a
+    tenth, or at `finest`; at once at `finest` where nothing is judged.
+    """
     start = subject.path.start(x_0.double().to(subject.device))
     told = None if condition is None else condition.to(subject.device)
     span = (0.0, subject.last_time)
     # On VP and VE the velocity grows towards the end, and equal steps in t would overstate both integrals.
     times = torch.linspace(*span, TIMES + 1, dtype=torch.float64) if subject.path.last_time == 1 else graded(subject.path, span, 4 * TIMES)
-    fine = solve(field, start, method="dopri5", grid=times, condition=told, atol=tolerance, rtol=tolerance)
-    coarse = solve(field, start, method="dopri5", t_span=span, condition=told, atol=LOOSER * tolerance, rtol=LOOSER * tolerance)
+
+    def along(tolerance: float) -> Trajectory:
+        with bar(100, f"exact ends of {len(x_0)} samples at {tolerance:g}", "hundredths of the way", wait=QUIET) as shown:
+            field = field_of(watched(subject.velocity, lambda n: shown.at(max(shown.n, n)), *span), subject, guidance)
+            return solve(field, start, method="dopri5", grid=times, condition=told, atol=tolerance, rtol=tolerance)
+
+    tolerance = max(FIRST, finest) if judged else finest
+    before, fine = along(LOOSER * tolerance), along(tolerance)
+    error = _rmse(fine.end, before.end)
+    while tolerance > finest and not all(
+        ErrorSummary(_rmse(ends.double().to(fine.end), fine.end), 0, 0, error).resolved for ends in judged
+    ):
+        tolerance = max(tolerance / LOOSER, finest)
+        before, fine = fine, along(tolerance)
+        error = _rmse(fine.end, before.end)
+    field = _remembered(fine, field_of(subject.velocity, subject, guidance), told)
     return Flow(
         fine.end.cpu(),
         float(straightness(fine, field, told).mean()),
@@ -87,9 +123,19 @@ def follow(
         path_efficiency(fine),
         len(fine.t) - 1,
         fine.nfe,
-        float(distance(fine.end, coarse.end).square().mean().sqrt()),
+        error,
         tolerance,
     )
+
+
+def _rmse(a: Tensor, b: Tensor) -> float:
+    return float(distance(a, b).square().mean().sqrt())
+
+
+def _remembered(trajectory: Trajectory, field: Field, condition: Tensor | None) -> Field:
+    """The field at the states of a trajectory, evaluated once for all that is measured along it."""
+    known = dict(zip(trajectory.t.tolist(), slopes(trajectory, field, condition), strict=True))
+    return lambda x, t, condition=None: known[float(t[0])].reshape(x.shape)
 
 
 def solver_error(ends: Float[Tensor, "n k h w"], flow: Flow) -> ErrorSummary:
@@ -100,7 +146,11 @@ def solver_error(ends: Float[Tensor, "n k h w"], flow: Flow) -> ErrorSummary:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """-log p per dimension of the latent, nats, mean over n real pictures and its standard error; bits: per dimension of the pixels, of pixel models alone."""
+    """-log p per dimension of the latent, nats, mean over n real pictures and its standard error; bits: per dimension of the pixels, of pixel models alone.
+
+    nfe: evaluations of the field, without the backward passes. integration_error: mean distance to the same at ten times the tolerance, by the
+    same probes.
+    """
 
     nats: float
     error: float | None
@@ -108,6 +158,8 @@ class Likelihood:
     n: int
     nfe: int
     divergence: str
+    tolerance: float
+    integration_error: float
     note: str
 
     def summary(self) -> dict[str, Any]:
@@ -120,6 +172,8 @@ class Likelihood:
             "nfe": self.nfe,
             "solver": "dopri5",
             "divergence": self.divergence,
+            "tolerance": self.tolerance,
+            "integration_error": self.integration_error,
             "note": self.note,
         }
 
@@ -130,7 +184,7 @@ def likelihood(
     condition: Tensor | None,
     *,
     generator: torch.Generator,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-3,
     probes: int = PROBES,
 ) -> Likelihood:
     """Of real pictures under the unguided flow, given their conditions: Hutchinson's estimate with `probes` probes, dopri5.
@@ -150,18 +204,25 @@ def likelihood(
     def log_start(x: Tensor) -> Tensor:
         return (subject.prior.log_prob(x.cpu() / first, condition) - dimension * math.log(first)).to(x.device)
 
-    found = log_likelihood(
-        in_double(subject.velocity),
-        x_1.double().to(subject.device),
-        log_start,
-        divergence=Hutchinson(generator, probes),
-        condition=told,
-        path=subject.path,
-        t_span=(0.0, subject.last_time),
-        atol=tolerance,
-        rtol=tolerance,
-    )
-    nats = nats_per_dimension(found.log_prob.cpu(), x_1.shape[1:])
+    span, drawn = (0.0, subject.last_time), generator.get_state()
+
+    def at(tolerance: float) -> LogLikelihood:
+        generator.set_state(drawn)  # the same probes
+        with bar(100, f"likelihood of {len(x_1)} pictures at {tolerance:g}", "hundredths of the way", wait=QUIET) as shown:
+            return log_likelihood(
+                in_double(watched(subject.velocity, lambda n: shown.at(max(shown.n, n)), *reversed(span))),
+                x_1.double().to(subject.device),
+                log_start,
+                divergence=Hutchinson(generator, probes),
+                condition=told,
+                path=subject.path,
+                t_span=span,
+                atol=tolerance,
+                rtol=tolerance,
+            )
+
+    coarse, found = at(LOOSER * tolerance), at(tolerance)
+    coarse_nats, nats = (nats_per_dimension(run.log_prob.cpu(), x_1.shape[1:]) for run in (coarse, found))
     bits = None
     if in_pixels:
         spread = subject.normalisation.spread.double().expand(x_1.shape[1:]).log().sum()
@@ -170,4 +231,5 @@ def likelihood(
     if not subject.path.clean_start:
         note += f"; the law at t = 0 is taken to be the prior times sigma(0) = {first:g}, which leaves the start share in"
     error = float(nats.std() / math.sqrt(len(nats))) if len(nats) > 1 else None
-    return Likelihood(float(nats.mean()), error, bits, len(nats), found.nfe, found.divergence, note)
+    off = float((nats - coarse_nats).abs().mean())
+    return Likelihood(float(nats.mean()), error, bits, len(nats), found.nfe, found.divergence, tolerance, off, note)

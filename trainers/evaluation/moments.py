@@ -1,9 +1,11 @@
 """Mean and covariance of features, in float64 and in one pass: all that a Frechet distance knows of a set of pictures."""
 
+import math
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +30,31 @@ LARGEST = 4096  # dimensions; a covariance of 4,096 takes 134 MB and a distance 
 
 @dataclass(frozen=True)
 class Moments:
-    """count, mean (D,) and unbiased covariance (D, D), float64. count is 0 where a published file does not tell it."""
+    """count, mean (D,) and unbiased covariance (D, D), float64. count is 0 where a published file does not tell it.
+
+    rows (n, D), where there are few: R with R^T R the covariance, features minus their mean, over the root of n - 1.
+    """
 
     count: int
     mean: Float[Tensor, " d"]
     covariance: Float[Tensor, "d d"]
+    rows: Float[Tensor, "n d"] | None = None
 
     @property
     def dimension(self) -> int:
         return len(self.mean)
+
+    @cached_property
+    def root(self) -> Float[Tensor, "d r"]:
+        """R with R R^T the covariance: the rows, or an eigenvector for each eigenvalue above rounding, found once. Raises ValueError for a negative eigenvalue."""
+        if self.rows is not None:
+            return self.rows.T
+        values, vectors = torch.linalg.eigh(self.covariance)
+        largest = float(values[-1].abs())
+        if float(values[0]) < -1e-8 * largest:
+            raise ValueError(f"a covariance has a negative eigenvalue, {float(values[0]):.3g}: it is none; look at where it comes from")
+        kept = values > len(values) * torch.finfo(torch.float64).eps * largest
+        return vectors[:, kept] * values[kept].sqrt()
 
 
 class Accumulator:
@@ -65,7 +83,10 @@ def moments_of(features: Float[Tensor, "n d"]) -> Moments:
     """Of features that are all there."""
     sums = Accumulator(features.shape[1])
     sums.update(features)
-    return sums.moments()
+    found = sums.moments()
+    if found.count > found.dimension:
+        return found
+    return replace(found, rows=(features.double() - found.mean) / math.sqrt(found.count - 1))
 
 
 def published_moments(path: Path, dimension: int) -> Moments:

@@ -1,13 +1,13 @@
 """How a checkpoint is to be evaluated: what was asked for, completed by what its recipe says, and checked before anything slow begins."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lab.checks import check_name, whole_number
+from lab.grids import GRIDS
 from lab.solvers import ADAPTIVE, FIXED_STEP, nearest_nfe
+from trainers.commands.evaluate import Options
 from trainers.diffusion import DIFFUSION
-from trainers.evaluation.flow_measures import TOLERANCE
-from trainers.evaluation.references import KEEP
+from trainers.evaluation.flow_measures import LOOSER
 from trainers.evaluation.subject import Subject
 from trainers.sampling import SOLVERS
 
@@ -29,33 +29,7 @@ MEASURES = (
 )
 LEAST = 20  # samples
 BUDGETS = (1, 2, 4, 8, 16, 32)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to evaluate. None where the recipe says it: count, solver, grid, guidance, features, split; budgets: those of 1 to 32 that the solver can use exactly."""
-
-    nfe: tuple[int, ...] | None = None
-    count: int | None = None
-    solver: str | None = None
-    grid: str | None = None
-    adaptive: bool = False
-    tolerance: float = 1e-5
-    """atol = rtol of the adaptive row."""
-    guidance: float | None = None
-    features: str | None = None
-    features_sha256: str | None = None
-    clip: str | None = None
-    split: str | None = None
-    reference: Path | None = None
-    measures: tuple[str, ...] | None = None
-    seed: int = 0
-    cache: Path | None = None
-    keep: int = KEEP
-    flow_count: int = 32
-    exact: float = TOLERANCE
-    """atol = rtol of the end points that solver errors are against."""
-    likelihood_count: int = 16
+EXACT = 1e-5
 
 
 @dataclass(frozen=True)
@@ -71,6 +45,7 @@ class Plan:
     measures: tuple[str, ...]
     budgets: tuple[int, ...]
     flow_count: int
+    exact: float
 
     @property
     def per_call(self) -> int:
@@ -86,26 +61,41 @@ def plan(subject: Subject, options: Options) -> Plan:
     if guidance != 1 and not told:
         raise ValueError(f"guidance={guidance:g} needs a model with conditions; this one has none: leave it 1")
     count = whole_number("n", recipe.sampling.count if options.count is None else options.count, LEAST)
+    grid = options.grid or recipe.sampling.grid
+    check_name("grid", grid, GRIDS)
+    if solver in DIFFUSION and grid != "uniform":
+        raise ValueError(f"grid={grid!r} is for solvers of the velocity; {solver} goes through its own thousand steps: leave it uniform")
+    budgets = _budgets(subject, options, solver, 1 if guidance == 1 else 2)
     return Plan(
         count,
         whole_number("seed", options.seed, 0),
         solver,
-        options.grid or recipe.sampling.grid,
+        grid,
         guidance,
         options.split
         or {"train": recipe.data.train_split, "val": recipe.data.held_out_split}.get(recipe.sampling.split, recipe.sampling.split),
         _measures(options, told),
-        _budgets(subject, options, solver, 1 if guidance == 1 else 2),
-        min(whole_number("flow_count", options.flow_count, 1), count),
+        budgets,
+        min(whole_number("flow-n", options.flow_count, 1), count),
+        _exact(options),
     )
 
 
+def _exact(options: Options) -> float:
+    """The finest tolerance of the end points that solver errors are against."""
+    for name, value in (("tolerance", options.tolerance), ("exact", options.exact), ("likelihood-tolerance", options.likelihood_tolerance)):
+        if value is not None and not 0 < value < 1:
+            raise ValueError(f"--{name} {value:g} must be between 0 and 1, such as 1e-5")
+    whole_number("likelihood-n", options.likelihood_count, 1)
+    return options.exact or min(EXACT, options.tolerance / LOOSER if options.adaptive else EXACT)
+
+
 def _measures(options: Options, told: bool) -> tuple[str, ...]:
-    for name in options.measures or ():
+    for name in options.measures:
         check_name("measures", name, MEASURES)
     if options.clip is not None and not told:
         raise ValueError("a CLIP score compares pictures with captions or names of classes; this model is told nothing: leave --clip out")
-    if options.measures is not None and "clip" in options.measures and options.clip is None:
+    if "clip" in options.measures and options.clip is None:
         raise ValueError("the measure clip needs a CLIP model: --clip FOLDER")
     wanted = options.measures or tuple(name for name in MEASURES if name != "clip" or options.clip is not None)
     return tuple(name for name in MEASURES if name in wanted)
@@ -120,7 +110,7 @@ def _budgets(subject: Subject, options: Options, solver: str, per_call: int) -> 
     if solver in DIFFUSION and subject.noise is None:
         raise ValueError(f"solver={solver!r} is for models trained as DDPM; take one of {', '.join(FIXED_STEP)}")
     fixed = solver if solver in FIXED_STEP else "euler"  # one evaluation a step, as DDPM's samplers
-    if options.nfe is None:
+    if not options.nfe:
         return tuple(n for n in BUDGETS if nearest_nfe(fixed, n, per_call) == (n,))
     for n in options.nfe:
         whole_number("nfe", n, 1)

@@ -7,23 +7,24 @@ from the same x_0 and are told the same, whatever the row.
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lab.random import generator
+from trainers.bars import bar
 from trainers.evaluation import scores
 from trainers.evaluation.conditions import conditions
 from trainers.evaluation.flow_measures import Flow, Likelihood, follow, likelihood, solver_error
+from trainers.evaluation.forecast import forecast
 from trainers.evaluation.moments import LARGEST, Moments, moments_of
 from trainers.evaluation.options import Options, plan
 from trainers.evaluation.real_pictures import Pictures, real_pictures
 from trainers.evaluation.references import READ
-from trainers.evaluation.samples import Gathered, Sampler
+from trainers.evaluation.samples import Sampler
 from trainers.evaluation.scores import Score
 from trainers.evaluation.subject import Subject
 from trainers.features import Clip, Features, load_features
@@ -76,7 +77,8 @@ def evaluate(subject: Subject, options: Options, say: Callable[[str], None] = pr
     """Evaluates a checkpoint. Raises ValueError, before anything slow, for options that do not go together and files that are not there."""
     started = time.perf_counter()
     study = Study(subject, options, say)
-    rows = study.rows()
+    say(forecast(subject, study.plan, options, study.conditions, study.features))
+    rows = study.with_errors(study.rows())
     flow, found = study.followed(), study.likelihood()
     return Evaluation(study.protocol(time.perf_counter() - started), rows, flow, found, study.notes())
 
@@ -102,6 +104,8 @@ class Study:
             subject, self.plan, self.conditions, self.features, self.clip, options.tolerance, with_latents=self.real.latents is not None
         )
         self.failed: list[str] = []
+        self.unresolved: list[str] = []
+        self.ends: dict[str, Tensor] = {}  # of the first samples of the rows whose solver errors are measured
 
     def wants(self, measure: str) -> bool:
         return measure in self.plan.measures
@@ -142,9 +146,11 @@ class Study:
         started = time.perf_counter()
         pictures, count, y, moments = self._swap
         found = []
-        for rows in tqdm(pictures.features.index[:count].split(READ), desc="round trip", disable=None):
-            pixels = torch.from_numpy(pictures.images.read(rows.tolist()).pixels)
-            found.append(self.features(self.subject.decode(self.subject.encode(pixels))))
+        with bar(count, "round trip", "pictures") as shown:
+            for rows in pictures.features.index[:count].split(READ):
+                pixels = torch.from_numpy(pictures.images.read(rows.tolist()).pixels)
+                found.append(self.features(self.subject.decode(self.subject.encode(pixels))))
+                shown.update(len(rows))
         scored = self._against(torch.cat(found).float().double(), y, moments)
         return Row("round trip", None, count, scored, seconds=time.perf_counter() - started)
 
@@ -159,7 +165,9 @@ class Study:
         if drawn.latents is not None and real.latents is not None and real.latents.moments is not None:
             found["latents_frechet"] = Score(scores.frechet(drawn.latents, real.latents.moments))
         closest = self._nearest(x, found)
-        return Row(name, drawn.nfe, self.plan.count, found, self._error(drawn, nfe), closest, time.perf_counter() - started)
+        if nfe != 0 and (self.plan.solver != "ddpm" or nfe is None):  # none for x_0, and none where steps are random
+            self.ends[name] = drawn.x
+        return Row(name, drawn.nfe, self.plan.count, found, None, closest, time.perf_counter() - started)
 
     def _against(self, x: Tensor, real: Tensor | None, moments: Moments | None) -> dict[str, Score]:
         """Scores of features x, equal n where a score needs it. Every row draws the same subsets."""
@@ -202,12 +210,15 @@ class Study:
             for i, picture in zip(order, which, strict=True)
         ]
 
-    def _error(self, drawn: Gathered, nfe: int | None) -> dict[str, Any] | None:
-        """Of the row's end points; none for x_0, and none where steps are random."""
-        if not self.wants("solver-error") or nfe == 0 or (self.plan.solver == "ddpm" and nfe is not None) or self._flow is None:
-            return None
-        found = solver_error(drawn.x, self._flow)
-        return asdict(found) | {"resolved": found.resolved, "n": len(drawn.x)}
+    def with_errors(self, rows: list[Row]) -> list[Row]:
+        """The rows with their solvers' errors, against ends that are exact enough for all of them."""
+        if not self.wants("solver-error") or not self.ends or self._flow is None:
+            return rows
+        flow = self._flow
+        errors = {name: solver_error(ends, flow) for name, ends in self.ends.items()}
+        self.unresolved = [name for name, error in errors.items() if not error.resolved]
+        found = {name: asdict(error) | {"resolved": error.resolved, "n": len(self.ends[name])} for name, error in errors.items()}
+        return [replace(row, solver_error=found.get(row.name)) for row in rows]
 
     @cached_property
     def _flow(self) -> Flow | None:
@@ -215,8 +226,9 @@ class Study:
         few = torch.arange(self.plan.flow_count)
         told = self.conditions.of(few).condition
         x_0 = start(self.subject, few, told, self.plan.seed)
+        judged = list(self.ends.values()) if self.wants("solver-error") else []
         try:
-            return follow(self.subject, x_0, told, guidance=self.plan.guidance, tolerance=self.options.exact)
+            return follow(self.subject, x_0, told, guidance=self.plan.guidance, finest=self.plan.exact, judged=judged)
         except ValueError as error:
             self.failed.append(f"no exact end points, so no solver error and no measures of the flow: {error}")
             return None
@@ -234,7 +246,13 @@ class Study:
         batch = images.read(index[: self.options.likelihood_count].tolist())
         told = self.conditions.of_real(images, batch.index.tolist())
         try:
-            return likelihood(self.subject, torch.from_numpy(batch.pixels), told, generator=generator(self.plan.seed, 0, PROBES))
+            return likelihood(
+                self.subject,
+                torch.from_numpy(batch.pixels),
+                told,
+                generator=generator(self.plan.seed, 0, PROBES),
+                tolerance=self.options.likelihood_tolerance,
+            )
         except ValueError as error:
             self.failed.append(f"no likelihood: {error}")
             return None
@@ -242,6 +260,10 @@ class Study:
     def notes(self) -> list[str]:
         """Sentences that a reader of the numbers needs."""
         count, dimension, found = self.plan.count, self.features.dimension, [*self.real.notes, *self.failed]
+        if self.unresolved:
+            found.append(
+                f"the exact ends are too coarse to tell the solver error of {', '.join(self.unresolved)} to a tenth; finer, and slower: --exact {self.plan.exact / 10:g}"
+            )
         if self.wants("frechet") and count <= dimension:
             found.append(
                 f"n = {count} is no more than the {dimension} dimensions of the features: the Frechet distance is biased upwards by much, has no standard error, "

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from lab.random import permutation
+from trainers.bars import bar
 from trainers.data.images import Batch, Images
 from trainers.evaluation.moments import LARGEST, Accumulator, Moments
 from trainers.features.base import Features, hash_of
@@ -96,13 +96,10 @@ def _computed(images: Images, features: Features, chosen: Tensor, about: dict[st
     sums = Accumulator(features.dimension) if features.dimension <= LARGEST else None
     count = broken = 0
     pieces = images.batches(READ) if about["whole"] else _some(images, chosen)
-    bar = tqdm(
-        total=len(images) if about["whole"] else len(chosen), desc=f"{features.name} of {images.split}", unit="picture", disable=None
-    )
-    with bar:
+    with bar(len(images) if about["whole"] else len(chosen), f"{features.name} of {images.split}", "pictures") as shown:
         for batch in pieces:
             broken += len(batch.broken)
-            bar.update(len(batch.index) + len(batch.broken))
+            shown.update(len(batch.index) + len(batch.broken))
             if not len(batch.index):
                 continue
             found = features(torch.from_numpy(np.ascontiguousarray(batch.pixels)))

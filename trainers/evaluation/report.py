@@ -82,7 +82,9 @@ def _flow(evaluation: Evaluation) -> list[str]:
         error = "" if found.error is None else f" ± {found.error:.2g}"
         bits = "" if found.bits is None else f", {found.bits:.3f} bits per dimension of the pixels"
         lines.append(
-            f"likelihood (n = {found.n}, {found.divergence}, {found.nfe} evaluations): {found.nats:.4f}{error} nats per dimension of the latent{bits}; {found.note}"
+            f"likelihood (n = {found.n}, {found.divergence}, "
+            f"dopri5 at {found.tolerance:g}, {found.nfe} evaluations): {found.nats:.4f}{error} nats per dimension of the latent{bits}"
+            f"; {found.integration_error:.1g} from those at {10 * found.tolerance:g}; {found.note}"
         )
     return lines
 

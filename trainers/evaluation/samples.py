@@ -5,23 +5,23 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from trainers.bars import bar
 from trainers.evaluation.conditions import Conditions
-from trainers.evaluation.moments import Accumulator, Moments
+from trainers.evaluation.moments import Accumulator, Moments, moments_of
 from trainers.evaluation.options import Plan
 from trainers.evaluation.subject import Subject
 from trainers.features import Clip, Features
 from trainers.sampling import sample, start
 
-BATCH = 256
-CHUNK = 4 * BATCH
+BATCH = {"cpu": 64, "cuda": 256}  # samples at a time, solved, decoded and seen: on a CPU more are no faster, and fewer show how far it is
+ADAPTIVE_BATCH = 256  # the same everywhere, for an adaptive solver's steps follow the error of all of them
 
 
 @dataclass(frozen=True)
 class Gathered:
     """features (n, D), float32; moments of the latents; CLIP features of pictures and of what they were told; nfe, evaluations for each sample, counted; and the first few
-    samples x from x_0, with their conditions.
+    samples x.
     """
 
     features: Tensor
@@ -30,8 +30,6 @@ class Gathered:
     texts: Tensor | None
     nfe: float
     x: Tensor
-    x_0: Tensor
-    condition: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,13 @@ class Sampler:
         """At a budget; nfe 0: x_0 itself; None: dopri5. Raises ValueError where samples are not finite."""
         plan, spent = self.plan, 0.0
         features, clip, texts, firsts = [], [], [], []
-        latents = Accumulator(int(torch.Size(self.subject.shape).numel())) if self.with_latents else None
-        with tqdm(total=plan.count, desc=name, unit="sample", disable=None) as bar:
-            for numbers in torch.arange(plan.count).split(CHUNK):
+        latents = LatentMoments(int(torch.Size(self.subject.shape).numel()), plan.count) if self.with_latents else None
+        with bar(plan.count, name, "samples") as shown:
+            for numbers in torch.arange(plan.count).split(
+                ADAPTIVE_BATCH if nfe is None else BATCH.get(self.subject.device.type, BATCH["cpu"])
+            ):
                 told = self.conditions.of(numbers)
-                x, x_0, evaluations = self._chunk(numbers, told.condition, nfe)
+                x, evaluations = self._chunk(numbers, told.condition, nfe)
                 spent += evaluations * len(numbers)
                 _check(name, x)
                 pixels = self.subject.decode(x)
@@ -65,25 +65,22 @@ class Sampler:
                     clip.append(self.clip(pixels))
                     texts.append(self.clip.texts(told.texts))
                 few = max(0, plan.flow_count - int(numbers[0]))
-                firsts.append((x[:few], x_0[:few], None if told.condition is None else told.condition[:few]))
-                bar.update(len(numbers))
+                firsts.append(x[:few])
+                shown.update(len(numbers))
         return Gathered(
             torch.cat(features),
             None if latents is None else latents.moments(),
             _joined(clip),
             _joined(texts),
             spent / plan.count,
-            torch.cat([x for x, _, _ in firsts]),
-            torch.cat([x_0 for _, x_0, _ in firsts]),
-            _joined([condition for _, _, condition in firsts if condition is not None]),
+            torch.cat(firsts),
         )
 
-    def _chunk(self, numbers: Tensor, condition: Tensor | None, nfe: int | None) -> tuple[Tensor, Tensor, float]:
-        """x, x_0 and evaluations for each sample."""
+    def _chunk(self, numbers: Tensor, condition: Tensor | None, nfe: int | None) -> tuple[Tensor, float]:
+        """x, and evaluations for each sample."""
         plan, subject = self.plan, self.subject
         if nfe == 0:
-            x_0 = start(subject, numbers, condition, plan.seed)
-            return x_0, x_0, 0.0
+            return start(subject, numbers, condition, plan.seed), 0.0
         found = sample(
             subject,
             len(numbers),
@@ -93,13 +90,30 @@ class Sampler:
             grid="uniform" if nfe is None else plan.grid,
             guidance=plan.guidance,
             condition=condition,
-            batch=BATCH,
+            batch=len(numbers),
             first=int(numbers[0]),
             atol=self.tolerance,
             rtol=self.tolerance,
             device=subject.device,
         )
-        return found.x, found.x_0, found.nfe
+        return found.x, found.nfe
+
+
+class LatentMoments:
+    """Moments of latents that come piece by piece, few of which are kept themselves: that makes a distance quick."""
+
+    def __init__(self, dimension: int, count: int) -> None:
+        self.sums = None if count <= dimension else Accumulator(dimension)
+        self.kept: list[Tensor] = []
+
+    def update(self, x: Tensor) -> None:
+        if self.sums is None:
+            self.kept.append(x)
+        else:
+            self.sums.update(x)
+
+    def moments(self) -> Moments:
+        return moments_of(torch.cat(self.kept)) if self.sums is None else self.sums.moments()
 
 
 def _check(name: str, x: Tensor) -> None:

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lab.distances import frechet_distance, kernel_distance, one_nn_accuracy, precision_recall
+from lab.distances import kernel_distance, one_nn_accuracy, precision_recall
 from trainers.evaluation.moments import Moments
 
 SUBSET, SUBSETS, HALVES = 1000, 20, 10
@@ -40,8 +40,14 @@ class Score:
 
 
 def frechet(generated: Moments, real: Moments) -> float:
-    """Frechet distance of two sets' means and covariances (Heusel et al. 2017), squared feature units."""
-    return frechet_distance(generated.mean, generated.covariance, real.mean, real.covariance)
+    """Frechet distance of two sets' means and covariances (Heusel et al. 2017), squared feature units: |mu - mu_r|^2 + tr S + tr S_r - 2 tr (S^1/2 S_r S^1/2)^1/2.
+
+    The last trace is the sum of the singular values of R^T R_r for any roots R R^T = S: the pictures themselves are one, and a small one where they are fewer than D
+    (200 of 2,048 dimensions: 0.1 s in place of 7), and the real pictures' is found once for all rows.
+    """
+    cross = torch.linalg.svdvals(generated.root.T @ real.root).sum()
+    gap = (generated.mean - real.mean).square().sum()
+    return float(gap + generated.covariance.trace() + real.covariance.trace() - 2 * cross)
 
 
 def frechet_error(features: Float[Tensor, "n d"], generated: Moments, real: Moments) -> float | None:

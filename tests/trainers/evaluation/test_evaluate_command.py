@@ -9,7 +9,7 @@ import pytest
 import tyro
 
 from tests.trainers.evaluation.stand_in import affine
-from trainers.commands.evaluate import Evaluate
+from trainers.commands.evaluate import Evaluate, Options
 
 
 @pytest.fixture
@@ -24,8 +24,9 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def small(folder: Path, **changes: Any) -> Evaluate:
-    return Evaluate(folder, nfe=(1, 2), n=40, flow_n=4, likelihood_n=2, measures=("frechet", "one-nn", "prior", "solver-error"), **changes)
+def small(folder: Path, cache: Path | None = None, **changes: Any) -> Evaluate:
+    measures = ("frechet", "one-nn", "prior", "solver-error")
+    return Evaluate(folder, Options(nfe=(1, 2), count=40, flow_count=4, likelihood_count=2, measures=measures, cache=cache), **changes)
 
 
 def test_one_json_object_is_printed_and_written_and_statistics_are_kept_beside_the_run(
@@ -53,22 +54,35 @@ def test_a_checkpoints_own_folder_and_other_places_do_as_well(run_folder: Path, 
 
 def test_the_line_that_the_readme_gives_is_understood():
     line = "runs/x --nfe 1 2 4 8 --n 1000 --solver heun --adaptive --guidance 2 --features pixels --weights model --split val --reference a.npz"
-    line += " --measures frechet one-nn --seed 3 --cache c --out f.json --json"
+    line += " --measures frechet one-nn --seed 3 --cache c --flow-n 8 --exact 1e-6 --likelihood-n 4 --out f.json --json"
     told = tyro.cli(Evaluate, args=line.split(), config=(tyro.conf.OmitArgPrefixes,))
     assert told == Evaluate(
         Path("runs/x"),
-        nfe=(1, 2, 4, 8),
-        n=1000,
-        solver="heun",
-        adaptive=True,
-        guidance=2.0,
-        features="pixels",
+        Options(
+            nfe=(1, 2, 4, 8),
+            count=1000,
+            solver="heun",
+            adaptive=True,
+            guidance=2.0,
+            features="pixels",
+            split="val",
+            reference=Path("a.npz"),
+            measures=("frechet", "one-nn"),
+            seed=3,
+            cache=Path("c"),
+            flow_count=8,
+            exact=1e-6,
+            likelihood_count=4,
+        ),
         weights="model",
-        split="val",
-        reference=Path("a.npz"),
-        measures=("frechet", "one-nn"),
-        seed=3,
-        cache=Path("c"),
         out=Path("f.json"),
         json=True,
     )
+
+
+def test_it_says_before_it_begins_how_long_it_takes(run_folder: Path, capsys: pytest.CaptureFixture[str]):
+    small(run_folder).go()
+    said = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("about "))
+    assert "40 samples of 3 rows" in said
+    assert "exact ends and flow (a guess)" in said
+    assert "likelihood" not in said

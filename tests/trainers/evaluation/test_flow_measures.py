@@ -127,3 +127,30 @@ def test_on_a_path_that_starts_unclean_the_start_share_is_said(subject: Affine, 
     log_p = -0.5 * x.square().flatten(1).sum(1) - 64 * math.log(first) - 32 * math.log(2 * math.pi)
     assert abs(found.nats + float(log_p.mean()) / 64) < 1e-6
     assert "start share" in found.note
+
+
+def test_ends_are_made_as_exact_as_the_errors_that_they_judge_need_and_no_more(subject: Affine):
+    x_0, condition = particles(subject)
+    exact = follow(subject, x_0, condition).ends
+    far, near = exact + 1.0, exact + 1e-4
+    loose = follow(subject, x_0, condition, judged=[far])
+    assert loose.tolerance == 1e-4
+    assert solver_error(far, loose).resolved
+    fine = follow(subject, x_0, condition, judged=[far, near])
+    assert 1e-6 <= fine.tolerance < 1e-4
+    assert solver_error(near, fine).resolved or fine.tolerance == 1e-6
+    coarse = follow(subject, x_0, condition, judged=[near], finest=1e-4)
+    assert coarse.tolerance == 1e-4
+    assert loose.nfe == coarse.nfe < fine.nfe
+
+
+def test_the_likelihood_says_how_far_off_its_integral_is(subject: Affine):
+    pixels = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    found = [
+        likelihood(subject, pixels, torch.arange(4), generator=torch.Generator().manual_seed(5), tolerance=tolerance)
+        for tolerance in (1e-8, 1e-2, 1e-3)
+    ]
+    exact, coarse, fine = (f.nats for f in found)
+    assert found[2].integration_error > 0.999 * abs(coarse - fine) > 0  # by the same probes, of which another draw is off by far more
+    assert abs(fine - exact) < 3 * found[2].integration_error < 0.02
+    assert found[2].summary()["tolerance"] == 1e-3

@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from lab.distances import precision_recall
+from lab.distances import frechet_distance, precision_recall
 from trainers.evaluation import scores
 from trainers.evaluation.moments import Accumulator, Moments, moments_of
 
@@ -202,3 +202,36 @@ def test_one_seed_gives_the_same_scores():
     x, y = draws(1, 60, 4), draws(2, 60, 4)
     for score in (scores.kernel, scores.one_nn, scores.precision_recall_of, scores.coverage_of):
         assert score(x, y, generator=generator()) == score(x, y, generator=generator())
+
+
+@pytest.mark.parametrize("count", [9, 40])
+def test_frechet_distance_by_the_pictures_own_rows_is_that_of_scipy_and_lab(count: int):
+    """Fewer pictures than dimensions and more; the real ones by their covariance."""
+    x, y = draws(11, count, 12) @ draws(12, 12, 12), 1 + draws(13, 500, 12) @ draws(14, 12, 12)
+    generated, real = moments_of(x), moments_of(y)
+    assert (generated.rows is None) == (count > 12)
+    known = frechet_distance(generated.mean, generated.covariance, real.mean, real.covariance)
+    assert abs(scores.frechet(generated, real) / known - 1) < 1e-9
+    a, b = np.cov(x.numpy().T), np.cov(y.numpy().T)
+    root = scipy.linalg.sqrtm(b)
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ a @ root), 0, None)).sum()
+    assert (
+        abs(scores.frechet(generated, real) / (float(((x.mean(0) - y.mean(0)) ** 2).sum()) + np.trace(a) + np.trace(b) - 2 * cross) - 1)
+        < 1e-6
+    )
+
+
+def test_what_is_no_covariance_has_no_frechet_distance():
+    bad = Moments(0, torch.zeros(2, dtype=torch.float64), torch.diag(torch.tensor([1.0, -0.5], dtype=torch.float64)))
+    with pytest.raises(ValueError, match=r"negative eigenvalue, -0\.5"):
+        scores.frechet(moments_of(draws(1, 9, 2)), bad)
+
+
+def test_one_nearest_neighbour_accuracy_is_that_of_scikit_learn():
+    from sklearn.model_selection import LeaveOneOut, cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    x, y = draws(21, 30, 5), draws(22, 30, 5) + 0.4
+    both, which = np.concatenate((x.numpy(), y.numpy())), np.repeat((0, 1), 30)
+    known = cross_val_score(KNeighborsClassifier(1), both, which, cv=LeaveOneOut()).mean()
+    assert abs(scores.one_nn(x, y, generator=generator()).value - known) < 1e-12
