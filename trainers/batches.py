@@ -115,8 +115,7 @@ class Batches:
     def _noise_of(self, slots: Tensor, condition: Tensor | None) -> Tensor:
         """The noise in each slot: a class's prior is that of the datum, within whose class alone noises are exchanged (trainers.recipes.checks)."""
         assert self.table is not None
-        z = self.table.normals(slots, self.source.shape)
-        return z if self.method.recipe.prior.kind == "standard" else self.method.prior.from_normals(z, condition)
+        return self.method.prior.from_normals(self.table.normals(slots, self.source.shape), condition)
 
     def _told(self, condition: Tensor | None, samples: Tensor) -> Tensor | None:
         """The condition, replaced by the null one for a share of the visits."""

@@ -224,10 +224,8 @@ def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior
     return source(~held_out), source(held_out), prior, lambda i: f"pair {int(rows[i])}"
 
 
-def _prior(fitted: FittedPrior, captions: Any) -> Prior | None:
-    """The teacher's prior over what the pairs store of a condition; None for N(0, I)."""
-    if fitted.kind == "standard":
-        return None
+def _prior(fitted: FittedPrior, captions: Any) -> Prior:
+    """The teacher's prior over what the pairs store of a condition."""
     if captions is None:
         return lambda z, condition: placed(fitted, z, condition)
     return lambda z, numbers: placed(fitted, z, captions.states(numbers))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.trainers.training.small import data_for, loop_for, shrunk, weights
-from trainers.batches import Batches
+from trainers.batches import Batches, assignment_table
 from trainers.checkpoints import all_checkpoints, newest
 from trainers.ema import Average
 from trainers.loop import STOPPED, Diverged, Loop, Progress, learning_rate, resumed
@@ -323,6 +323,15 @@ def test_the_table_in_a_checkpoint_is_that_of_its_step(tmp_path):
     assert first.step == 3
     assert short.table is not None
     assert torch.equal(first.tensors("state.safetensors")["table"], short.table.state())
+
+
+@pytest.mark.parametrize("method", ["loom", "class-loom", "condot"])
+def test_a_wider_prior_is_wider_in_training_too(method: str):
+    recipe = shrunk(by_name(f"emoji-{method}"), **{"prior.scale": 3.0, "training.batch": 24})
+    source, prior = data_for(recipe)
+    made = Method(recipe, prior)
+    x_0 = Batches(made, source, Order(source.n, 24, 0), assignment_table(made, source)).draw(0, torch.arange(24)).x_0
+    assert abs(x_0.std().item() - 3) < 0.1
 
 
 def test_the_table_of_loom_lowers_its_cost_and_is_in_the_checkpoint(tmp_path):
