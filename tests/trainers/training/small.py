@@ -174,7 +174,7 @@ def loop_for(
     mixed = {"fp32": "no"}.get(recipe.training.precision, recipe.training.precision)
     AcceleratorState._reset_state()  # one process may hold one precision only, and tests are many
     accelerator = Accelerator(cpu=True, mixed_precision=mixed)
-    progress = fresh(recipe, source, method, WIDTH if recipe.data.condition == "text" else 0)
+    progress = fresh(recipe, source, method, 0 if source.null_text is None else source.null_text.shape[-1])
     gauges = Gauges(batch=recipe.training.batch, steps=recipe.training.steps, device=accelerator.device, flops=1.0, peak=None, bar=False)
     loop = Loop(
         recipe=recipe,
