@@ -87,6 +87,7 @@ def _exact(options: Options) -> float:
         if value is not None and not 0 < value < 1:
             raise ValueError(f"--{name} {value:g} must be between 0 and 1, such as 1e-5")
     whole_number("likelihood-n", options.likelihood_count, 1)
+    whole_number("keep", options.keep, LEAST)
     return options.exact or min(EXACT, options.tolerance / LOOSER if options.adaptive else EXACT)
 
 
