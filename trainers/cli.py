@@ -14,7 +14,8 @@ from lab.checks import unknown
 from lab.command_line import FINISHED, INTERRUPTED, fail, one_line, say
 
 FAILED = 1
-COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "recipes", "plan", "jobs")  # trainers/commands/NAME.py, class Name
+# trainers/commands/NAME.py, class Name
+COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "recipes", "plan", "jobs")
 
 
 def main(arguments: Sequence[str]) -> int:

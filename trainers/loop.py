@@ -143,8 +143,9 @@ class Loop:
                 progress.step += 1
                 self._record(progress)
                 if due or stop:
-                    self._save(progress)
-                if self._preview_due(progress.step, due) and self.accelerator.is_main_process:
+                    self._save(progress, judged=not stop)
+                # Whoever asks for the end may not wait long: neither the held-out loss nor a preview, which may take minutes, stands in its way.
+                if not stop and self._preview_due(progress.step, due) and self.accelerator.is_main_process:
                     with progress.averages[0].swapped(progress.network):
                         self.preview(progress.network, progress.step)
                     model.train()
@@ -240,12 +241,15 @@ class Loop:
             self.mirror.log(line)
             self.gauges.show(progress.step, line)
 
-    def _save(self, progress: Progress) -> None:
+    def _save(self, progress: Progress, judged: bool = True) -> None:
+        """Writes a checkpoint; with its held-out loss where it is to be `judged`."""
         window = progress.window.reduced(self.accelerator)
         if not self.accelerator.is_main_process:
             self.accelerator.wait_for_everyone()
             return
-        loss = held_out_loss(progress.network, progress.averages[0], self.method, self.held_out, self.accelerator.device)
+        loss = None
+        if judged:
+            loss = held_out_loss(progress.network, progress.averages[0], self.method, self.held_out, self.accelerator.device)
         tensors: dict[str, Tensor] = {f"prior.{name}": value for name, value in self.method.prior.state().items()}
         tensors |= {f"normalisation.{name}": value for name, value in self.source.normalisation.state().items()}
         if progress.table is not None:
@@ -288,6 +292,8 @@ class Loop:
         """SIGTERM and Ctrl-C ask for the end after the present step; a second Ctrl-C ends at once."""
 
         def ask(number: int, _frame: Any) -> None:
+            if not self.stopping:
+                self.say("stopping after this step")
             self.stopping = True
             if number == signal.SIGINT:
                 signal.signal(signal.SIGINT, signal.default_int_handler)

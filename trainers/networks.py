@@ -98,6 +98,12 @@ def build(recipe: Recipe, shape: tuple[int, int, int], classes: int, text_width:
     }
     attended = [size in options.attention for size in levels]
     if kind == "unet":
+        least = min(width for width, a in zip(options.channels, [*attended[:-1], True], strict=True) if a)  # the middle has attention too
+        if least < options.heads_of:
+            raise ValueError(
+                f"network.heads_of={options.heads_of} is more than the {least} channels that attention has in network.channels={options.channels}; "
+                f"--set network.heads_of={least} or less"
+            )
         return Network(UNet2DModel(**common, **_plain(options, attended), num_class_embeds=told), recipe)
     body: Any = UNet2DConditionModel(**common, **_conditional(options, attended, told or text_width))
     if told:

@@ -153,3 +153,9 @@ def test_pictures_that_cannot_be_halved_so_often_are_refused():
 def test_a_network_without_memory_has_the_same_size():
     recipe = by_name("emoji-condot")
     assert parameters(meta_network(recipe, (32, 8, 8), 9)) == parameters(build(recipe, (32, 8, 8), 9)) == 4_581_536 - 0
+
+
+def test_heads_wider_than_the_channels_that_they_share_are_refused():
+    recipe = shrunk(by_name("fm-imagenet64"), **{"network.channels": "32,32,32,32", "network.heads_of": 64})
+    with pytest.raises(ValueError, match=r"network.heads_of=64 is more than the 32 channels"):
+        build(recipe, (3, 64, 64), 10)

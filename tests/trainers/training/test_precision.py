@@ -65,7 +65,7 @@ def test_a_run_holds_the_precision_and_may_be_gone_on_with_elsewhere(tmp_path: P
     status, said = main(capsys, "train", "digits-condot", "--run", "run", *SHORT[2:], "--steps", "4")
     assert status == 0, said
     assert Run(Path("run")).recipe().training.precision == "fp32"
-    with pytest.raises(ValueError, match="training.precision was fp32, now bf16"):
+    with pytest.raises(ValueError, match=r"training.precision was fp32, now bf16"):
         Run(Path("run")).begin(apply(Run(Path("run")).recipe(), {"training.precision": "bf16"}))
 
 
