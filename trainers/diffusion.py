@@ -33,25 +33,30 @@ def time_of_step(n: Tensor) -> Tensor:
     return 1 - (n + 1) / DDPM_STEPS
 
 
+def steps(count: int) -> list[int]:
+    """The `count` steps at which the network is called: from n = 999, where the prior is, however few there are, to one near 0, spaced as evenly as whole numbers can be.
+
+    diffusers calls this spacing "trailing"; its own floating-point range gives one step too many, n = -1, for 62 of the 1,000 counts.
+    """
+    return [round(DDPM_STEPS - i * DDPM_STEPS / count) - 1 for i in range(count)]
+
+
 @cache
 def _settings() -> dict[str, Any]:
     return {"num_train_timesteps": DDPM_STEPS, "trained_betas": betas().tolist(), "prediction_type": "epsilon"}
 
 
 def _scheduler(solver: str) -> Any:
-    # Trailing steps begin at n = 999, where the prior is, however few there are; leading ones begin below it, at a noise that x_0 does not have.
     if solver == "ddpm":
         from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-        return DDPMScheduler(**_settings(), clip_sample=False, timestep_spacing="trailing")
+        return DDPMScheduler(**_settings(), clip_sample=False)
     from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
     # DDIM is DPM-Solver++ of first order (Lu et al. 2022). diffusers' DDIMScheduler does the same where the number of steps divides 1000; where it does not, it steps to other
     # noise levels than those it calls the network at next.
     order = 1 if solver == "ddim-scheduler" else 2
-    return DPMSolverMultistepScheduler(
-        **_settings(), algorithm_type="dpmsolver++", solver_order=order, timestep_spacing="trailing", final_sigmas_type="zero"
-    )
+    return DPMSolverMultistepScheduler(**_settings(), algorithm_type="dpmsolver++", solver_order=order, final_sigmas_type="zero")
 
 
 @torch.no_grad()
@@ -73,7 +78,7 @@ def denoise(
     if nfe is None or nfe % counted.cost or not 1 <= nfe // counted.cost <= DDPM_STEPS:
         raise ValueError(f"nfe={nfe} must be 1 to {DDPM_STEPS} steps of {counted.cost} evaluations for {solver}")
     scheduler = _scheduler(solver)
-    scheduler.set_timesteps(nfe // counted.cost, device=x.device)
+    scheduler.set_timesteps(timesteps=steps(nfe // counted.cost), device=x.device)
     drawing = {"generator": [generator(seed, int(i), VARIANCE) for i in samples]} if solver == "ddpm" else {}
     states, times = [x], [0.0]
     for n in scheduler.timesteps:

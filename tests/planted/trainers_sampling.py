@@ -67,9 +67,15 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/diffusion.py",
-        'solver_order=order, timestep_spacing="trailing"',
-        'solver_order=order, timestep_spacing="leading"',
+        "round(DDPM_STEPS - i * DDPM_STEPS / count) - 1 for i in range(count)]",
+        "round(DDPM_STEPS - i * DDPM_STEPS / count) - 1 for i in range(1, count + 1)]",
         f"{TESTS}/test_diffusion.py::test_the_network_is_called_first_at_the_prior_and_then_at_rising_times",
+    ),
+    Fault(
+        "trainers/diffusion.py",
+        "scheduler.set_timesteps(timesteps=steps(nfe // counted.cost), device=x.device)",
+        "scheduler.register_to_config(timestep_spacing='trailing'); scheduler.set_timesteps(nfe // counted.cost, device=x.device)",
+        f"{TESTS}/test_diffusion.py::test_any_number_of_steps_is_taken_exactly",
     ),
     Fault(
         "trainers/diffusion.py",

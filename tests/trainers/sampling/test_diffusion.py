@@ -8,7 +8,7 @@ import torch
 
 from lab.paths import VariancePreserving
 from tests.trainers.sampling.gaussians import GaussianData, M, S, ddpm
-from trainers.diffusion import DIFFUSION, betas, denoise, time_of_step
+from trainers.diffusion import DIFFUSION, betas, denoise, steps, time_of_step
 from trainers.networks import embedded_time
 from trainers.recipes import by_name
 from trainers.sampling import sample
@@ -76,6 +76,26 @@ def test_ddim_and_dpm_solver_converge_to_the_exact_flow_at_their_order(solver: s
 def test_ddim_is_as_near_at_steps_that_do_not_divide_1000(nfe: int):
     """First order: the error times the steps hardly changes."""
     assert error("ddim-scheduler", nfe) * nfe < 1.25 * error("ddim-scheduler", 50) * 50
+
+
+def test_any_number_of_steps_begins_at_the_prior_and_ends_where_the_network_was_trained():
+    for count in range(1, 1001):
+        found = steps(count)
+        assert len(found) == len(set(found)) == count
+        assert found[0] == 999
+        assert found == sorted(found, reverse=True)
+        assert found[-1] == round(1000 / count) - 1
+
+
+@pytest.mark.parametrize("solver", DIFFUSION)
+@pytest.mark.parametrize("nfe", [61, 122, 206])
+def test_any_number_of_steps_is_taken_exactly(solver: str, nfe: int):
+    """Counts at which diffusers' own range has one step more, at pure noise; the law of the data is reached all the same."""
+    model = ddpm()
+    made = sample(model, 4000, seed=0, solver=solver, nfe=nfe)
+    assert made.nfe == nfe
+    near = sample(model, 4000, seed=0, solver=solver, nfe=nfe - 1)
+    assert abs(made.x.std() / near.x.std() - 1) < 0.02
 
 
 def test_ancestral_noise_is_a_function_of_seed_and_sample():
