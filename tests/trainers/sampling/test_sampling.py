@@ -1,6 +1,7 @@
 """Samples: evaluations counted, the end reached, the same numbers for any batch, classes by their law, guidance."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -171,14 +172,14 @@ def test_states_begin_where_the_path_begins_and_end_at_the_sample():
     assert sample(GaussianData(), 2, seed=0, nfe=2).states is None
 
 
-@pytest.mark.parametrize("solver", ["dopri5", "bosh3"])
+# torchdiffeq's bosh3 guesses the middle of a step, through which the states between are drawn, to a lower order than its ends: 60 times coarser here at equal steps.
+@pytest.mark.parametrize(("solver", "tolerance", "bound"), [("dopri5", 1e-6, 3e-5), ("bosh3", 1e-7, 1e-3)])
 @pytest.mark.parametrize("last_time", [1.0, 0.99])
-def test_an_adaptive_trajectory_is_told_at_regular_times_and_costs_nothing(solver: str, last_time: float):
+def test_an_adaptive_trajectory_is_told_at_regular_times_and_costs_nothing(solver: str, tolerance: float, bound: float, last_time: float):
     """Against the exact flow, and bit for bit the samples and evaluations that are made without it; over two batches."""
     model = GaussianData(last_time=last_time)
-    plain, told = (
-        sample(model, 5, seed=3, solver=solver, nfe=None, atol=1e-6, rtol=1e-6, batch=3, states=states) for states in (False, True)
-    )
+    given: dict[str, Any] = {"solver": solver, "nfe": None, "atol": tolerance, "rtol": tolerance, "batch": 3}
+    plain, told = (sample(model, 5, seed=3, states=states, **given) for states in (False, True))
     assert plain.x.equal(told.x)
     assert plain.nfe == told.nfe
     assert told.states is not None
@@ -186,8 +187,7 @@ def test_an_adaptive_trajectory_is_told_at_regular_times_and_costs_nothing(solve
     assert told.times.tolist() == pytest.approx([k * last_time / 16 for k in range(17)], abs=1e-15)
     assert told.states[-1].equal(told.x)
     for state, t in zip(told.states, told.times.tolist(), strict=True):
-        # The quartics between steps are coarser than the tolerance: off by 1.1e-3 with bosh3.
-        assert (state - model.flow(told.x_0, 0.0, t)).abs().max() < 3e-3
+        assert (state - model.flow(told.x_0, 0.0, t)).abs().max() < bound
 
 
 def test_what_a_model_cannot_be_asked():
