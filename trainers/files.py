@@ -17,6 +17,11 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
+def is_partial(path: Path) -> bool:
+    """Whether this is the temporary name of a file or folder that some process was making."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Has `write` make a file or a folder under a temporary name, syncs it, and renames it to `path`. Whatever goes wrong, nothing half-written stays.
 

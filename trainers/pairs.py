@@ -19,7 +19,7 @@ from lab.stored_pairs import SeededNoise, StoredPairs
 from trainers.autoencoders import autoencoder_hash
 from trainers.checkpoints import part_of, read_tensors
 from trainers.commands.pairs import Pairs
-from trainers.files import beside, read_json, sha256_of, write_atomically, write_json
+from trainers.files import is_partial, read_json, sha256_of, write_atomically, write_json
 from trainers.latents import Normalisation, open_cache
 from trainers.order import CAPTION
 from trainers.priors import FittedPrior
@@ -116,7 +116,7 @@ def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
                 )
         return found
     wanted.out.mkdir(parents=True, exist_ok=True)
-    if any(p.name not in (TEACHER, beside(path).name, beside(wanted.out / TEACHER).name) for p in wanted.out.iterdir()):
+    if any(p.name != TEACHER and not is_partial(p) for p in wanted.out.iterdir()):
         raise ValueError(f"{wanted.out} is not empty and holds no pairs; name another --out")
     from safetensors.torch import save_file
 

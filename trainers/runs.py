@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers import layout
-from trainers.files import write_atomically, write_json
+from trainers.files import is_partial, write_atomically, write_json
 from trainers.recipes import Recipe, apply, differences, flatten, read_recipe, write_recipe
 from trainers.recipes.checks import described
 
@@ -73,11 +73,12 @@ class Run:
             if changed:
                 listed = "; ".join(f"{n} was {described(old)}, now {described(new)}" for n, (old, new) in changed.items())
                 raise ValueError(f"{self.folder} holds another training ({listed}); give those values, or name a new --run")
-        elif not self.exists and self.folder.exists() and any(p.name not in BEFORE for p in self.folder.iterdir()):
+        elif not self.exists and self.folder.exists() and any(not _may_lie_before(p) for p in self.folder.iterdir()):
             raise ValueError(f"{self.folder} is not empty and not a run's folder; name another --run")
-        for folder in (self.folder, self.samples, self.checkpoints):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_recipe(recipe, self.recipe_file)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_recipe(recipe, self.recipe_file)  # first: from then on the folder is a run's, whatever kills this process
+        for folder in (self.samples, self.checkpoints):
+            folder.mkdir(exist_ok=True)
         return recipe
 
     @contextmanager
@@ -118,6 +119,11 @@ class Run:
         """Appends one line to the metrics."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _may_lie_before(path: Path) -> bool:
+    """Whether something may lie in a folder before its run begins: the locks and notes of a start, and what a start that was killed had half written."""
+    return path.name in BEFORE or is_partial(path)
 
 
 def _step_of(line: bytes, metrics: bool) -> int | None:

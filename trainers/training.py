@@ -16,6 +16,7 @@ from trainers import checkpoints
 from trainers.autoencoders import load_autoencoder
 from trainers.files import read_json, remove
 from trainers.gauges import Gauges, Window
+from trainers.identity import check_same_data, identity
 from trainers.latents import build_cache, default_folder, open_cache
 from trainers.loop import STOPPED, Loop, Progress, fresh, method_of, resumed
 from trainers.methods import Method
@@ -136,6 +137,9 @@ def _silent(_: str) -> None:
 def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) -> int:
     source, held_out, prior, name_of = sources(recipe, cache)
     checkpoint = checkpoints.newest(run.checkpoints, say) if run.checkpoints.is_dir() else None
+    data = identity(recipe, cache)
+    if checkpoint is not None:
+        check_same_data(checkpoint, data)
     # A run goes on with the prior that it began with, whatever the cache holds now.
     method = Method(recipe, prior) if checkpoint is None else method_of(checkpoint, recipe)
     text_width = 0 if source.null_text is None else source.null_text.shape[-1]
@@ -150,11 +154,16 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
         run.rewind(progress.step, say)
         for left in run.checkpoints.glob(".step-*.partial"):  # of a process that was killed while it wrote
             remove(left)
+        for damaged in checkpoints.all_checkpoints(run.checkpoints):
+            if (
+                checkpoint is not None and damaged.folder.name > checkpoint.folder.name
+            ):  # else `prune` would count it, and let a sound one go
+                remove(damaged.folder)
     if progress.step >= recipe.training.steps:
         say(f"{run.folder} is trained: {progress.step} steps; --steps N for more")
         return 0
     autoencoder = load_autoencoder(recipe.autoencoder, recipe.data.channels)
-    facts = {"autoencoder_hash": autoencoder.hash, "cache": str(cache), "torch": torch.__version__}
+    facts = {"autoencoder_hash": autoencoder.hash, "cache": str(cache), "data": data, "torch": torch.__version__}
     gauges = Gauges(
         batch=recipe.training.batch,
         steps=recipe.training.steps,

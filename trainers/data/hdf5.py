@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from trainers.bars import QUIET, track
-from trainers.data.images import Batch, Broken, Images, Report
+from trainers.data.images import Batch, Broken, Images, Report, tasted
 from trainers.data.pictures import PREPARATIONS, to_square
 from trainers.data.stores import hash_of
 from trainers.recipes.schema import DataOptions
@@ -92,9 +92,15 @@ class Hdf5(Images):
         self.count = min(int(self.ends[-1]), options.limit or int(self.ends[-1]))
         self.may_flip = np.ones(self.count, dtype=bool)
         self._how, self.preparation = options.preparation, PREPARATIONS[options.preparation]
-        self.fingerprint = (
-            hash_of(part for shard in shards for part in (shard.path.name, shard.path.stat().st_size, shard.count)) + f"-{self.count}"
-        )
+        named = (part for shard in shards for part in (shard.path.name, shard.path.stat().st_size, shard.count))
+        self.fingerprint = hash_of((*named, *self._tasted())) + f"-{self.count}"
+
+    def _tasted(self) -> Iterator[bytes]:
+        """The contents of a few pictures, evenly spread: arrays of one shape have files of one size."""
+        for k in tasted(self.count):
+            found = next(self.stored(k, k + 1))
+            if not isinstance(found, Broken):
+                yield found.tobytes()
 
     def __len__(self) -> int:
         return self.count

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+TASTED = 8  # pictures
+
 
 @dataclass(frozen=True)
 class Broken:
@@ -29,6 +31,11 @@ class Batch:
     index: Int[np.ndarray, " b"]
     pixels: UInt8[np.ndarray, "b c s s"]
     broken: tuple[Broken, ...] = ()
+
+
+def tasted(count: int) -> range:
+    """The few items, evenly spread, whose contents go into a fingerprint: other pictures may have the names and sizes of these."""
+    return range(0, count, -(-count // TASTED) or 1)
 
 
 class Images(ABC):

@@ -11,13 +11,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from trainers.bars import QUIET, bar
-from trainers.data.images import Batch, Broken, Images
+from trainers.data.images import Batch, Broken, Images, tasted
 from trainers.data.pictures import PREPARATIONS, Seen, Unreadable, decode, upright
 from trainers.data.stores import Store, hash_of
 from trainers.recipes.schema import DataOptions
 
 T = TypeVar("T")
-TASTED = 8  # pictures whose contents go into a fingerprint
 AHEAD = 1  # batches decoded while one is used
 SHOWN = 8  # sizes in a report
 
@@ -34,9 +33,9 @@ class Listed(Images):
 
     def _tasted(self) -> Iterator[bytes]:
         """The contents of a few pictures, evenly spread: frames of one camera may have the names and sizes of another's."""
-        for name in self.names[:: -(-len(self.names) // TASTED) or 1]:
+        for k in tasted(len(self.names)):
             with suppress(OSError):  # it is found broken when it is read
-                yield self.store.read(name)
+                yield self.store.read(self.names[k])
 
     def __len__(self) -> int:
         return len(self.names)

@@ -133,8 +133,11 @@ class _Build:
                 f"{self.folder} holds the latents of other pictures, those of {entry['source']}; for those of {source} name another folder with --cache"
             )
         check_same(self.folder, entry, now)
-        entry["source"] = source  # the same pictures may have moved
+        moved = entry["source"] != source  # which pictures may
+        entry["source"] = source
         entry["notes"] = list(images.complaints)  # how they fell into splits, and what is left out
+        if moved:
+            write_manifest(self.folder, self.manifest)
         return entry
 
     def _sound(self, shard: dict[str, Any]) -> bool:

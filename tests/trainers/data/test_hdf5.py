@@ -106,3 +106,11 @@ def test_a_missing_held_out_split_names_the_cure(tmp_path: Path):
     path = write(tmp_path / "a.h5", {"image": noise(9, 16, 16, 3)})
     with pytest.raises(ValueError, match=r"train/ and val/"):
         open_images(options(path), "val")
+
+
+def test_other_values_in_files_of_the_same_size_are_another_fingerprint(tmp_path: Path):
+    found = []
+    for value in (10, 200):
+        path = write(tmp_path / "one.h5", {"image": np.full((20, 16, 16, 3), value, np.uint8)})
+        found.append(open_images(options(path), "train").fingerprint)
+    assert found[0] != found[1]

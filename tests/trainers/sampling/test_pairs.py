@@ -88,6 +88,7 @@ def test_a_kill_before_the_manifest_can_be_gone_on_with(teacher: Path, tmp_path:
         with pytest.raises(KeyboardInterrupt):
             make(teacher, tmp_path / "pairs")
     assert [p.name for p in (tmp_path / "pairs").iterdir()] == ["teacher.safetensors"]
+    (tmp_path / "pairs" / ".teacher.safetensors.12345.partial").write_text("half")  # of a process that was killed while it wrote
     assert make(teacher, tmp_path / "pairs")["n"] == 40
 
 
