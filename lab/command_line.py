@@ -1,8 +1,18 @@
 """What the rooms' command lines share: progress and complaints on standard error, and bad input that ends in one line and exit status 2."""
 
+import re
 import sys
 
-FINISHED, BAD_INPUT, INTERRUPTED = 0, 2, 130  # the last is the shells' own
+# STOPPED is EX_TEMPFAIL, which schedulers take for "run it again"; INTERRUPTED the shells' own.
+FINISHED, BAD_INPUT, STOPPED, INTERRUPTED = 0, 2, 75, 130
+
+# tyro's words, and those of Python that it passes on, for people who do not program.
+PLAINER = (
+    (r"^Missing from python -m [\w ]+: ", "what is missing: "),
+    (r" \(required\)", ""),
+    (r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.+)", r"\1 \2 must be a whole number"),
+    (r"Error parsing (\S+): could not convert string to float: (.+)", r"\1 \2 must be a number"),
+)
 
 
 def say(line: str) -> None:
@@ -16,6 +26,13 @@ def fail(message: str) -> int:
     return BAD_INPUT
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 0.25 s, 45 s, 12 min, 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
+
+
 def one_line(box: str) -> str:
     """The message inside the box that tyro draws around a complaint, up to its first rule."""
     said = []
@@ -24,4 +41,7 @@ def one_line(box: str) -> str:
         if not text or set(text) <= {"─", "╰", "╯", "┄"}:
             break
         said.append(text)
-    return " ".join(said) + " (--help lists the options)"
+    text = " ".join(said)
+    for pattern, plain in PLAINER:
+        text = re.sub(pattern, plain, text)
+    return f"{text} (--help lists the options)"

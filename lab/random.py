@@ -20,7 +20,7 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 BELOW_ONE = 1 - 2.0**-53  # the largest float64 below 1
-CHUNK = 1 << 15  # blocks at a time: ten arrays of 256 kB stay in a core's cache
+CHUNK = 1 << 17  # blocks at a time: ten arrays of 1 MB
 
 
 def philox(key: tuple[int, int], counter: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -28,12 +28,19 @@ def philox(key: tuple[int, int], counter: tuple[Tensor, Tensor, Tensor, Tensor])
 
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; tested against the known answers of Random123.
     """
-    c0, c1, c2, c3 = counter
+    c0, c1, c2, c3 = (
+        word.clone() for word in torch.broadcast_tensors(*counter)
+    )  # changed in place: fresh memory costs as much as the sums
+    p0, p1 = torch.empty_like(c0), torch.empty_like(c2)
     k0, k1 = key
     for _ in range(ROUNDS):
         # A product of two 32-bit words wraps around in int64; masking after the shift recovers its upper half all the same.
-        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-        c0, c1, c2, c3 = ((p1 >> 32) & MASK) ^ c1 ^ k0, p1 & MASK, ((p0 >> 32) & MASK) ^ c3 ^ k1, p0 & MASK
+        torch.mul(c0, MULTIPLIERS[0], out=p0)
+        torch.mul(c2, MULTIPLIERS[1], out=p1)
+        torch.bitwise_right_shift(p1, 32, out=c0).bitwise_and_(MASK).bitwise_xor_(c1).bitwise_xor_(k0)
+        torch.bitwise_right_shift(p0, 32, out=c2).bitwise_and_(MASK).bitwise_xor_(c3).bitwise_xor_(k1)
+        torch.bitwise_and(p1, MASK, out=c1)
+        torch.bitwise_and(p0, MASK, out=c3)
         k0, k1 = (k0 + WEYL[0]) & MASK, (k1 + WEYL[1]) & MASK
     return c0, c1, c2, c3
 

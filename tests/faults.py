@@ -8,10 +8,12 @@ A fault that stays green shows a test that cannot fail; it, or the test, has to 
 
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +21,22 @@ from pkgutil import iter_modules
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 600  # seconds for one test
+AT_ONCE = 2
 ROOMS = ("lab", "toy", "trainers", "app", "tests", "assets", "pyproject.toml")
+# Other people's packages that most tests need: imported once, since every fault is replayed in a fork. None of them may start a thread.
+HEAVY = (
+    "torch",
+    "scipy.stats",
+    "sklearn.datasets",
+    "ot",
+    "jaxtyping",
+    "beartype",
+    "diffusers.models",
+    "accelerate",
+    "transformers",
+    "PIL.Image",
+    "pytest",
+)
 
 
 @dataclass(frozen=True)
@@ -40,33 +57,96 @@ def faults() -> tuple[Fault, ...]:
     return tuple(fault for module in modules for fault in module.FAULTS)
 
 
-def replay(fault: Fault) -> str | None:
-    """None where the test went red, else what happened instead."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for room in ROOMS:
-            source = ROOT / room
-            if source.is_dir():
-                shutil.copytree(source, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
-            elif source.exists():
-                shutil.copy(source, copy / room)
-        path = copy / fault.file
-        text = path.read_text()
-        if text.count(fault.old) != 1:
-            return f"the text to change occurs {text.count(fault.old)} times, not once"
-        path.write_text(text.replace(fault.old, fault.new))
-        command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", fault.test]
-        quiet = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            done = subprocess.run(command, cwd=copy, env=quiet, capture_output=True, text=True, timeout=LONGEST, check=False)
-        except subprocess.TimeoutExpired:
-            return f"the test had not ended after {LONGEST} s"
-    if done.returncode == 1:  # pytest: tests ran and some failed; 2 to 5 are mishaps that prove nothing
+def copied(folder: Path) -> Path:
+    """The project in another folder."""
+    for room in ROOMS:
+        source = ROOT / room
+        if source.is_dir():
+            shutil.copytree(source, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, folder / room)
+    return folder
+
+
+def plant(fault: Fault, project: Path) -> str | None:
+    """What is wrong with the fault, if it does not fit."""
+    path = project / fault.file
+    text = path.read_text()
+    if text.count(fault.old) != 1:
+        return f"the text to change occurs {text.count(fault.old)} times, not once"
+    path.write_text(text.replace(fault.old, fault.new))
+    return None
+
+
+def tested(test: str, project: Path) -> int:
+    """Starts the test on that project in a fork of this process, a group of its own; the fork's id. Its output is in `output.txt` beside the project's folders."""
+    child = os.fork()
+    if child:
+        return child
+    status = 70  # of a fork that came to no verdict
+    try:
+        os.setpgid(0, 0)
+        with (project / "output.txt").open("w") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        os.chdir(project)
+        sys.path[:] = [str(project), *(entry for entry in sys.path if entry not in ("", str(ROOT)))]
+        for name in [name for name in sys.modules if name.partition(".")[0] in ROOMS]:
+            del sys.modules[name]  # the copy's are imported, with the fault in them
+        import pytest
+
+        status = int(pytest.main(["-n", "0", "-x", "-q", "-p", "no:cacheprovider", test]))
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def verdict(status: int | None, project: Path) -> str | None:
+    """None where the test went red, else what happened instead. pytest: 1 where tests ran and some failed; 2 to 5 are mishaps that prove nothing."""
+    if status == 1:
         return None
-    return "the test stayed green" if done.returncode == 0 else f"pytest ended with status {done.returncode}:\n{done.stdout[-1500:]}"
+    if status is None:
+        return f"the test had not ended after {LONGEST} s"
+    if status == 0:
+        return "the test stayed green"
+    return f"pytest ended with status {status}:\n{(project / 'output.txt').read_text()[-1500:]}"
+
+
+def replays(chosen: list[Fault]) -> Iterator[tuple[Fault, str | None]]:
+    """Each fault with its verdict, as they come, AT_ONCE at a time."""
+    waiting, running = list(reversed(chosen)), dict[int, tuple[Fault, Path, float]]()
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            fault = waiting.pop()
+            project = copied(Path(tempfile.mkdtemp(prefix="fault-")))
+            if misfit := plant(fault, project):
+                shutil.rmtree(project)
+                yield fault, misfit
+            else:
+                running[tested(fault.test, project)] = (fault, project, time.monotonic() + LONGEST)
+        for child, (fault, project, end) in list(running.items()):
+            ended, how = os.waitpid(child, os.WNOHANG)
+            late = not ended and time.monotonic() > end
+            if not ended and not late:
+                continue
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # whatever it started and left behind goes too
+            if late:
+                os.waitpid(child, 0)
+            del running[child]
+            found = verdict(None if late else os.waitstatus_to_exitcode(how), project)
+            shutil.rmtree(project, ignore_errors=True)
+            yield fault, found
+        time.sleep(0.02)
 
 
 def main() -> int:
+    if os.environ.get("OMP_NUM_THREADS") != "1":  # read by torch as it is imported; and a fork must not come after threads
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.faults", *sys.argv[1:]],
+            os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        )
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return 0
@@ -75,11 +155,12 @@ def main() -> int:
     if not chosen:
         print(f"no fault is planted in {', '.join(sorted(only))}")
         return 2
+    for name in HEAVY:
+        import_module(name)
     survivors = 0
-    with ThreadPoolExecutor(2) as pool:
-        for fault, verdict in zip(chosen, pool.map(replay, chosen), strict=True):
-            survivors += verdict is not None
-            print(f"{'red  ' if verdict is None else 'GREEN'} {fault.file}: {fault.old!r} -> {fault.new!r}  {verdict or ''}", flush=True)
+    for fault, found in replays(chosen):
+        survivors += found is not None
+        print(f"{'red  ' if found is None else 'GREEN'} {fault.file}: {fault.old!r} -> {fault.new!r}  {found or ''}", flush=True)
     print(f"{len(chosen) - survivors} passed, {survivors} failed")
     return 1 if survivors else 0
 

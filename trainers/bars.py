@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from lab.command_line import duration
+
 T = TypeVar("T")
 EVERY = 30.0  # seconds between lines
 QUIET = 3.0  # seconds in which what is mostly short says nothing
@@ -41,7 +43,7 @@ class Lines:
             self._say(f"{self._desc}: {n:,} {self._unit} so far")
             return
         rate = (n - self._first) / (now - self._began) if now > self._began else 0.0
-        left = f", {rate:.3g} a second, {_duration((self._total - n) / rate)} left" if rate else ""
+        left = f", {rate:.3g} a second, {duration((self._total - n) / rate)} left" if rate else ""
         self._say(f"{self._desc}: {n:,} of {self._total:,} {self._unit} ({n / max(1, self._total):.0%}){left}{self._more}")
 
     def set_postfix_str(self, text: str) -> None:
@@ -86,9 +88,3 @@ def track(items: Iterable[T], total: int | None, desc: str, unit: str, *, wait: 
         for each in items:
             yield each
             shown.update()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.checks import unknown
+from lab.checks import check_name, unknown
 from lab.solvers import ADAPTIVE
 from trainers.bars import QUIET, bar
 from trainers.commands.sample import Sample
 from trainers.files import read_json, write_atomically, write_json
 from trainers.grids import grid, save_png, to_image
-from trainers.sampling import Samples, labels, sample, start
+from trainers.sampling import SOLVERS, Samples, labels, sample, start
 from trainers.trained import Trained, load_trained
 
 ABOUT = "samples.json"
@@ -73,6 +73,13 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     for name, value in (("n", wanted.n), ("rows", wanted.rows)):
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value} must be at least 1")
+    if wanted.rows is not None and wanted.rows > wanted.n:
+        raise ValueError(f"--rows {wanted.rows} must be at most --n {wanted.n}")
+    if wanted.out.exists() and not wanted.out.is_dir():
+        raise ValueError(f"--out {wanted.out} is a file; name a folder")
+    check_name("solver", wanted.solver, SOLVERS)
+    if wanted.nfe < 1:
+        raise ValueError(f"--nfe {wanted.nfe} must be at least 1")
     if wanted.prior and wanted.trajectories:
         raise ValueError("--trajectories needs steps, and --prior takes none; leave one of them out")
     trained = load_trained(wanted.folder, wanted.weights, wanted.device)
@@ -115,7 +122,8 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     if wanted.trajectories:
         about["states"] = _told(wanted.solver)
     pixels = trained.decode(made.x)
-    _clear(wanted.out)
+    if _clear(wanted.out):
+        say(f"those of an earlier `sample` in {wanted.out} are replaced")
     texts = {name: str(value) for name, value in about.items() if name != "conditions"}
     save_png(grid(pixels, wanted.rows), wanted.out / "grid.png", texts)
     for i, picture in enumerate(pixels):
@@ -127,11 +135,13 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     return about
 
 
-def _clear(out: Path) -> None:
-    """Takes away the pictures of an earlier `sample`, which would pass for these."""
-    if (out / ABOUT).exists():
+def _clear(out: Path) -> bool:
+    """Takes away the pictures of an earlier `sample`, which would pass for these; whether there were any."""
+    earlier = (out / ABOUT).exists()
+    if earlier:
         for name in ("grid.png", "film.png", "states.safetensors", *(f"{i:05d}.png" for i in range(read_json(out / ABOUT)["n"]))):
             (out / name).unlink(missing_ok=True)
+    return earlier
 
 
 def _prior_alone(trained: Trained, wanted: Sample, condition: Tensor | None) -> Samples:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.assignment import AssignmentTable
+from lab.command_line import FINISHED, STOPPED
 from lab.random import generator
 from trainers import checkpoints
 from trainers.batches import Batch, Batches, assignment_table
@@ -34,7 +35,8 @@ from trainers.validation import held_out_loss, held_out_name
 
 MOST_SKIPPED = 100  # steps running that fp16's scaler may skip: it halves its scale each time, and 2^-100 of it is nothing
 NAMED = 16  # samples that a message names
-FINISHED, STOPPED = 0, 75  # exit statuses: the latter is EX_TEMPFAIL, which schedulers take for "run it again"
+
+CURE = "The last checkpoint is kept; lower optimiser.learning_rate, set optimiser.clip, or use training.precision=fp32"
 
 
 class Diverged(RuntimeError):
@@ -126,6 +128,7 @@ class Loop:
         model: Any = torch.compile(wrapped) if recipe.training.compile else wrapped
         batches = Batches(self.method, self.source, self.order, progress.table)
         model.train()
+        weights = list(progress.network.parameters())  # walking through the modules anew takes a millisecond
         with ThreadPoolExecutor(1, "draws", torch.set_num_threads, (1,)) as pool, self._signals():
             pending: Future[Batch] | None = None
             self.gauges.start(progress.step)
@@ -139,7 +142,7 @@ class Loop:
                 # A table is changed by drawing: it must not be a step ahead when it is saved.
                 if step + 1 < recipe.training.steps and not (due and progress.table is not None) and not stop:
                     pending = pool.submit(batches.draw, step + 1, self.rows, self.gauges.coupled)
-                self._step(model, optimiser, progress, batch)
+                self._step(model, weights, optimiser, progress, batch)
                 progress.step += 1
                 self._record(progress)
                 if due or stop:
@@ -161,12 +164,13 @@ class Loop:
             self.stopping = bool(self.accelerator.reduce(asked, "sum") > 0)
         return self.stopping
 
-    def _step(self, model: nn.Module, optimiser: Any, progress: Progress, batch: Batch) -> None:
+    def _step(self, model: nn.Module, weights: list[nn.Parameter], optimiser: Any, progress: Progress, batch: Batch) -> None:
         recipe, step, accelerator = self.recipe, progress.step, self.accelerator
         parts = recipe.training.accumulation
         rate = learning_rate(recipe, step)
         for group in optimiser.param_groups:
             group["lr"] = rate
+        bad: list[Tensor] = []
         for a in range(parts):
             micro = batch[slice(a * self.micro, (a + 1) * self.micro)].to(accelerator.device)
             if recipe.network.dropout:
@@ -174,10 +178,10 @@ class Loop:
             with nullcontext() if a + 1 == parts else accelerator.no_sync(model):
                 losses = self.method.losses(model, micro.x_0, micro.x_1, micro.t, micro.told)
                 accelerator.backward(losses.mean() / parts)
-            self._check_losses(losses.detach(), step, micro)
+            bad.append(micro.index[~torch.isfinite(losses.detach().cpu())])
             progress.window.add(losses.detach(), micro.t)
-        norm = accelerator.clip_grad_norm_(model.parameters(), recipe.optimiser.clip or float("inf"))
-        self._check_norm(norm, step, batch)
+        norm = accelerator.clip_grad_norm_(weights, recipe.optimiser.clip or float("inf"))
+        self._check(torch.cat(bad), norm, step, batch)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         if accelerator.optimizer_step_was_skipped:  # by the scaler of fp16, whose gradient overflowed
@@ -189,28 +193,29 @@ class Loop:
         else:
             self.skipped = 0
             for average in progress.averages:
-                average.update(progress.network.parameters(), step + 1)
+                average.update(weights, step + 1)
         progress.window.step(float(norm), rate)
         progress.digest = self._digest(progress.digest, step, batch)
 
-    def _check_losses(self, losses: Tensor, step: int, batch: Batch) -> None:
-        """Raises Diverged naming the samples whose loss is not finite."""
-        bad = torch.nonzero(~torch.isfinite(losses.cpu()))[:, 0]
-        if len(bad):
-            self._diverged("loss", step, batch.index[bad])
+    def _check(self, bad: Tensor, norm: Tensor, step: int, batch: Batch) -> None:
+        """Raises Diverged naming the samples whose loss is not finite, or all where the gradient alone is not; with fp16 the scaler skips a step whose gradient overflows.
 
-    def _check_norm(self, norm: Tensor, step: int, batch: Batch) -> None:
-        """With fp16 the scaler skips a step whose gradient overflows; else a gradient that is not finite ends the training."""
-        if not bool(torch.isfinite(norm)) and self.accelerator.scaler is None:
-            self._diverged("gradient", step, batch.index)
+        Looked at after the gradients of all processes were averaged, so that each knows of a bad one, and none waits for another that has ended.
+        """
+        if len(bad):
+            self._diverged("loss", step, bad)
+        if bool(torch.isfinite(norm)) or self.accelerator.scaler is not None:
+            return
+        if self.accelerator.num_processes > 1:
+            raise Diverged(
+                f"the gradient of step {step + 1} is not finite; a process whose own losses are the cause names the samples in its own line. {CURE}"
+            )
+        self._diverged("gradient", step, batch.index)
 
     def _diverged(self, what: str, step: int, index: Tensor) -> None:
         names = ", ".join(f"{int(i)} ({self.name_of(int(i))})" for i in index[:NAMED])
         more = f" and {len(index) - NAMED} more" if len(index) > NAMED else ""
-        raise Diverged(
-            f"the {what} of step {step + 1} is not finite, with samples {names}{more}. The last checkpoint is kept; "
-            "lower optimiser.learning_rate, set optimiser.clip, or use training.precision=fp32"
-        )
+        raise Diverged(f"the {what} of step {step + 1} is not finite, with samples {names}{more}. {CURE}")
 
     def _digest(self, before: str, step: int, batch: Batch) -> str:
         """A chain of hashes over the numbers of all samples seen by this process: equal chains, equal order."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lab.checks import check_name
+from lab.command_line import duration
 from trainers.networks import Network, build
 from trainers.precision import settled
 from trainers.recipes.schema import DataOptions, NetworkOptions, Recipe
@@ -299,7 +300,7 @@ def table(plan: Plan) -> str:
         ("images to see", f"{plan.images:,}"),
         *_pairing_rows(plan),
         ("images a second", f"{_few_digits(plan.images_per_second)} ({speed})"),
-        ("time", _duration(3600 * plan.hours) + _waits(plan)),
+        ("time", duration(3600 * plan.hours) + _waits(plan)),
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join([plan.recipe, *(f"  {name:<{width}}  {value}" for name, value in rows)])
@@ -319,13 +320,13 @@ def _pairing_rows(plan: Plan) -> list[tuple[str, str]]:
         return []
     what = f"{pairing.groups:,} x {pairing.size:,} samples" if pairing.groups > 1 else f"{pairing.size:,} samples"
     how = "timed once" if pairing.timed == pairing.size else f"as the cube of {pairing.timed:,}, which were timed"
-    share = f"{pairing.seconds / plan.network_seconds:.0%} of the network's {_duration(plan.network_seconds)}"
-    return [("pairing", f"{_duration(pairing.seconds)} of CPU time here for a step's {what}, {share} ({how})")]
+    share = f"{pairing.seconds / plan.network_seconds:.0%} of the network's {duration(plan.network_seconds)}"
+    return [("pairing", f"{duration(pairing.seconds)} of CPU time here for a step's {what}, {share} ({how})")]
 
 
 def _waits(plan: Plan) -> str:
     alone = plan.network_seconds * plan.images / plan.batch
-    return "" if 3600 * plan.hours <= 1.01 * alone else f", with pairing; the network alone would take {_duration(alone)}"
+    return "" if 3600 * plan.hours <= 1.01 * alone else f", with pairing; the network alone would take {duration(alone)}"
 
 
 def _too_much(plan: Plan) -> str:
@@ -343,11 +344,3 @@ def _bytes(number: float) -> str:
 
 def _few_digits(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 3600:
-        return f"{seconds / 3600:,.1f} hours"
-    if seconds >= 60:
-        return f"{seconds / 60:.1f} minutes"
-    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2g} s"

@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
+from lab.command_line import STOPPED
 from trainers import checkpoints
 from trainers.autoencoders import load_autoencoder
 from trainers.files import read_json, remove
 from trainers.gauges import Gauges, Window
 from trainers.identity import check_same_data, identity
 from trainers.latents import build_cache, default_folder, open_cache
-from trainers.loop import STOPPED, Loop, Progress, fresh, method_of, resumed
+from trainers.loop import Loop, Progress, fresh, method_of, resumed
 from trainers.methods import Method
 from trainers.mirror import Mirror, mirror_of
 from trainers.order import Order

@@ -6,6 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from trainers.planning import plan as counted
@@ -39,6 +40,11 @@ def describe(_: Mapping[str, Any]) -> dict[str, Any]:
 
     A field: name, kind (number, whole, truth, text, choice), optional, choices, least, most, about.
     """
+    return _described()
+
+
+@cache
+def _described() -> dict[str, Any]:
     found = {}
     for data in DATA:
         for method, (about, _changes) in METHODS.items():
@@ -64,7 +70,7 @@ def plan(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _recipe(given: Mapping[str, Any]) -> Recipe:
     name, settings = given.get("recipe"), given.get("settings", {})
-    if not isinstance(name, str) or name not in describe({})["recipes"]:
+    if not isinstance(name, str) or name not in _described()["recipes"]:
         raise ValueError(f"recipe={str(name)[:80]!r} cannot be started from a page; choose one of its list")
     if not isinstance(settings, dict):
         raise ValueError("settings must be an object of names and values")

@@ -167,4 +167,44 @@ FAULTS = (
         "True",
         "tests/trainers/training/test_kill.py::test_loom_killed_at_random_steps_ends_bit_equal",
     ),
+    Fault(
+        "trainers/loop.py", "judged=not stop", "judged=True", LOOP + "test_who_asks_for_the_end_waits_for_no_held_out_loss_and_no_preview"
+    ),
+    Fault(
+        "trainers/loop.py",
+        "if not stop and self._preview_due",
+        "if self._preview_due",
+        LOOP + "test_who_asks_for_the_end_waits_for_no_held_out_loss_and_no_preview",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "if bool(torch.isfinite(norm)) or",
+        "if True or",
+        LOOP + "test_a_loss_whose_gradient_alone_is_not_finite_ends_the_run",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "if accelerator.optimizer_step_was_skipped:",
+        "if False:",
+        LOOP + "test_a_step_that_the_scaler_skipped_is_no_part_of_the_averages",
+    ),
+    Fault(
+        "trainers/loop.py",
+        "average.copy_from(load_body(folder / name))",
+        'average.copy_from(load_body(folder / "ema"))',
+        LOOP + "test_several_averages_are_kept_and_resumed",
+    ),
+    Fault("trainers/validation.py", "    network.train(training)", "    pass", LOOP + "test_a_held_out_loss_leaves_dropout_on"),
+    Fault(
+        "trainers/runs.py",
+        '    "name",\n',
+        '    "name",\n    "training.ema",\n',
+        "tests/trainers/training/test_ends.py::test_only_how_long_and_how_it_is_watched_may_change",
+    ),
+    Fault(
+        "trainers/networks.py",
+        "if least < options.heads_of:",
+        "if False:",
+        "tests/trainers/training/test_networks.py::test_heads_wider_than_the_channels_that_they_share_are_refused",
+    ),
 )

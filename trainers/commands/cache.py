@@ -49,10 +49,9 @@ class Cache:
             print(table(found))
 
     def _recipe(self) -> "Recipe":
-        from trainers.recipes import load_recipe
+        from trainers.recipes import load_recipe, with_paths
 
-        paths = {"data.path": self.data, "autoencoder.path": self.autoencoder}
-        recipe = load_recipe(self.recipe, (*self.set, *(f"{name}={value}" for name, value in paths.items() if value is not None)))
+        recipe = load_recipe(self.recipe, with_paths(self.set, self.data, self.autoencoder))
         if self.autoencoder is not None and recipe.autoencoder.kind == "none":
             raise ValueError(
                 f"{recipe.name} trains on pixels, so --autoencoder {self.autoencoder} has no kind: add --set autoencoder.kind=kl (or vq, tiny, taef2)"

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional, UseAppendAction, subcommand
 
+from lab.command_line import duration
+
 Runs = Annotated[Path, tyro.conf.arg(help="Folder of the runs.")]
 Name = Annotated[str, tyro.conf.arg(name="name", help="Name of a run.")]
 
@@ -170,7 +172,7 @@ def table(states: list[Any]) -> str:
     rows = [("run", "recipe", "state", "step", "loss", "img/s", "left")]
     for state in states:
         told = (f"{state.loss:.4f}" if state.loss is not None else "", f"{state.images_per_second:.0f}" if state.images_per_second else "")
-        left = "" if state.eta is None else f"{state.eta / 60:.0f} min" if state.eta >= 90 else f"{state.eta:.0f} s"
+        left = "" if state.eta is None else duration(state.eta)
         rows.append((state.name, state.recipe, state.state, f"{state.step} of {state.steps}", *told, left))
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)

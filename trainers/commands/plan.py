@@ -28,9 +28,9 @@ class Plan:
     def go(self) -> None:
         from trainers.cli import say
         from trainers.planning import count_data, plan, table
-        from trainers.recipes import load_recipe, warnings
+        from trainers.recipes import load_recipe, warnings, with_paths
 
-        recipe = load_recipe(self.recipe, (*self.set, *(() if self.data is None else (f"data.path={self.data}",))))
+        recipe = load_recipe(self.recipe, with_paths(self.set, self.data, None))
         for sentence in warnings(recipe):
             say(f"note: {sentence}")
         counts = None if recipe.data.path is None else count_data(recipe)

@@ -14,6 +14,10 @@ class Prior:
 
     recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")]
     """Name of a recipe (`python -m trainers recipes` lists them) or a TOML file."""
+    data: str | None = None
+    """Folder or file of the pictures, where the recipe has none of its own."""
+    autoencoder: str | None = None
+    """Folder or hub name of the autoencoder."""
     cache: Path | None = None
     """Folder of the latents. Unless given: RUNS/cache/NAME."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
@@ -32,12 +36,12 @@ class Prior:
         from trainers.latents import default_folder, open_cache
         from trainers.priors import fit_prior
         from trainers.priors.report import table
-        from trainers.recipes import load_recipe
+        from trainers.recipes import load_recipe, with_paths
         from trainers.training import prior_file
 
         if self.pictures is not None and self.pictures.suffix.lower() != ".png":
             raise ValueError(f"--pictures {self.pictures} must end in .png")
-        recipe = load_recipe(self.recipe, self.set)
+        recipe = load_recipe(self.recipe, with_paths(self.set, self.data, self.autoencoder))
         folder = self.cache or default_folder(recipe, self.runs)
         cache, held_out = (open_cache(folder, split, recipe) for split in ("train", "val"))
         fitted = fit_prior(recipe, cache, held_out, say=say)

@@ -34,15 +34,16 @@ class Train:
 
     def go(self) -> int:
         from trainers.cli import say
-        from trainers.recipes import load_recipe
+        from trainers.recipes import load_recipe, with_paths
         from trainers.training import train
 
         extra = {
-            "data.path": self.data,
-            "autoencoder.path": self.autoencoder,
             "training.steps": self.steps,
             "training.checkpoint_every": self.checkpoint_every,
             "training.seed": self.seed,
         }
-        settings = (*self.set, *(f"{name}={value}" for name, value in extra.items() if value is not None))
+        settings = (
+            *with_paths(self.set, self.data, self.autoencoder),
+            *(f"{name}={value}" for name, value in extra.items() if value is not None),
+        )
         return train(load_recipe(self.recipe, settings), self.run, cache=self.cache, runs=self.runs, say=say)

@@ -51,6 +51,8 @@ def layout_of(store: Store) -> Layout:
     if not pictures:
         endings = Counter(Path(name).suffix or name for name in store.files).most_common(3)
         there = ", ".join(f"{count:,} {ending}" for ending, count in endings) or "nothing"
+        if any(Path(name).name.startswith(("train_data", "val_data")) and name.endswith(".npz") for name in store.files):
+            raise ValueError(f"{store.source} holds npz files of downsampled ImageNet; set data.reader=imagenet64 (or imagenet32)")
         raise ValueError(f"{store.source} holds no pictures (looked for .jpg, .png, .webp and the like, at any depth; found {there})")
     root = _root(pictures)
     within = {name: name[len(root) :] for name in pictures}

@@ -1,6 +1,6 @@
 """How a checkpoint is to be evaluated: what was asked for, completed by what its recipe says, and checked before anything slow begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.checks import check_name, whole_number
 from lab.grids import GRIDS
@@ -50,6 +50,13 @@ class Plan:
     @property
     def per_call(self) -> int:
         return 1 if self.guidance == 1 else 2
+
+
+def with_recipe(subject: Subject, options: Options) -> Options:
+    """A recipe whose own solver is adaptive has its row besides a ladder of Euler's, which can use any budget exactly."""
+    if options.solver is None and subject.recipe.sampling.solver in ADAPTIVE:
+        return replace(options, solver="euler", adaptive=True)
+    return options
 
 
 def plan(subject: Subject, options: Options) -> Plan:

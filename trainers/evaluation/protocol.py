@@ -16,12 +16,13 @@ from torch import Tensor
 
 from lab.random import generator
 from trainers.bars import bar
+from trainers.diffusion import DIFFUSION
 from trainers.evaluation import scores
 from trainers.evaluation.conditions import conditions
 from trainers.evaluation.flow_measures import Flow, Likelihood, follow, likelihood, solver_error
 from trainers.evaluation.forecast import forecast
 from trainers.evaluation.moments import LARGEST, Moments, moments_of
-from trainers.evaluation.options import Options, plan
+from trainers.evaluation.options import Options, plan, with_recipe
 from trainers.evaluation.real_pictures import Pictures, real_pictures
 from trainers.evaluation.references import READ
 from trainers.evaluation.samples import Sampler
@@ -77,7 +78,7 @@ def evaluate(subject: Subject, options: Options, say: Callable[[str], None] = pr
     """Evaluates a checkpoint. Raises ValueError, before anything slow, for options that do not go together and files that are not there."""
     started = time.perf_counter()
     study = Study(subject, options, say)
-    say(forecast(subject, study.plan, options, study.conditions, study.features))
+    say(forecast(subject, study.plan, study.options, study.conditions, study.features))
     rows = study.with_errors(study.rows())
     flow, found = study.followed(), study.likelihood()
     return Evaluation(study.protocol(time.perf_counter() - started), rows, flow, found, study.notes())
@@ -87,6 +88,7 @@ class Study:
     """One evaluation while it goes on."""
 
     def __init__(self, subject: Subject, options: Options, say: Callable[[str], None]) -> None:
+        options = with_recipe(subject, options)
         self.subject, self.options, self.plan = subject, options, plan(subject, options)
         recipe, device = subject.recipe, str(subject.device)
         self.features: Features = load_features(
@@ -263,6 +265,11 @@ class Study:
         if self.unresolved:
             found.append(
                 f"the exact ends are too coarse to tell the solver error of {', '.join(self.unresolved)} to a tenth; finer, and slower: --exact {self.plan.exact / 10:g}"
+            )
+        if self.plan.solver in DIFFUSION and self.ends:
+            found.append(
+                f"{self.plan.solver} ends with the data that its last step predicts, the exact flow at t = {self.subject.last_time:g} with the noise that is left there: "
+                "its solver error holds that difference at every budget, and does not fall to zero"
             )
         if self.wants("frechet") and count <= dimension:
             found.append(

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.files import beside, read_json, remove, write_atomically, write_json
+from trainers.files import beside, remove, write_atomically, write_json
 from trainers.jobs.names import check_name, folder_of
-from trainers.jobs.state import RunState, processes_of, read_state, tail
+from trainers.jobs.state import RunState, processes_of, read_job, read_state, tail
 from trainers.layout import JOB, JOB_LOCK, LOG, RECIPE, is_held
 
 if TYPE_CHECKING:
@@ -149,7 +149,4 @@ def _until(runs: Path, name: str, done: Callable[[RunState], bool], seconds: flo
 
 
 def _job(folder: Path) -> dict[str, Any]:
-    try:
-        return read_json(folder / JOB)
-    except ValueError:
-        return {}
+    return read_job(folder)[0] or {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.command_line import FINISHED, STOPPED
 from trainers.files import read_json
 from trainers.jobs.queue import place
 from trainers.layout import CHECKPOINTS, JOB, JOB_LOCK, LOCK, LOG, METRICS, PROCESS, RECIPE, is_held
@@ -14,7 +15,6 @@ from trainers.layout import CHECKPOINTS, JOB, JOB_LOCK, LOCK, LOG, METRICS, PROC
 ALIVE = ("queued", "running", "paused")
 STATES = (*ALIVE, "stopped", "finished", "failed", "interrupted", "damaged")
 TAIL = 16_384  # bytes of a file's end that are looked at
-STOPPED, FINISHED = 75, 0
 GONE = "its process is gone: it was killed, or the machine was switched off"
 
 
@@ -75,7 +75,7 @@ class Facts:
 def read_facts(folder: Path) -> Facts:
     """Of a run's folder. What is damaged is told, not raised: a list of runs must show it."""
     recipe, damage = _recipe(folder)
-    job, job_damage = _job(folder)
+    job, job_damage = read_job(folder)
     record = last_record(folder / METRICS)
     training = recipe.get("training", {})
     made = [path.stat().st_mtime for path in (folder / RECIPE, folder / JOB) if path.exists()]
@@ -172,7 +172,8 @@ def _recipe(folder: Path) -> tuple[dict[str, Any], str | None]:
         return {}, f"{path} is damaged: {error}"
 
 
-def _job(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+def read_job(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """What job.json holds, and what is wrong with it; (None, None) where there is none."""
     path = folder / JOB
     if not path.exists():
         return None, None

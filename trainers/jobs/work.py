@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lab.command_line import STOPPED
 from trainers.files import read_json, write_json
 from trainers.jobs.queue import turn
 from trainers.layout import JOB, JOB_LOCK, LOG, PROCESS, RECIPE, held
 
 NICE = 10  # the lab's pages come first
-STOPPED = 75
 
 
 class Keeper:

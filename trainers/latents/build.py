@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import safe_open
 from torch import Tensor
 
@@ -41,13 +42,28 @@ def build_cache(
     if recipe.data.condition == "text":
         encoder_hash(recipe.text)  # what is missing is said before hours of encoding, and before there is a folder
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # of two who need the same cache, one makes it and the other waits
+    with _alone(folder, say):
         build = _Build(recipe, folder, _begun(recipe, folder, made, items), say)
         for split in splits:
             build.split(split, names[split], images[split])
         if recipe.data.condition == "text":
             for split in splits:
                 build_captions(recipe.text, folder, split, say=say)
+
+
+@contextmanager
+def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Of two who need the same cache, one makes it and the other waits, and says so."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"another process is making {folder}; this one waits until it has ended")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _begun(recipe: Recipe, folder: Path, made: dict[str, Any], items: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from trainers.recipes import checks, laptop, papers
 from trainers.recipes.checks import check
 from trainers.recipes.files import read_recipe, write_recipe
+from trainers.recipes.guidance import guidance
 from trainers.recipes.idle import idle
 from trainers.recipes.methods import METHODS
 from trainers.recipes.schema import Recipe
@@ -25,6 +26,7 @@ __all__ = [
     "presets",
     "read_recipe",
     "warnings",
+    "with_paths",
     "write_recipe",
 ]
 
@@ -48,7 +50,14 @@ def by_name(name: str) -> Recipe:
 
 def warnings(recipe: Recipe) -> list[str]:
     """Sentences about settings that are allowed and probably not meant, and about those that were changed and have no effect."""
-    return checks.warnings(recipe) + idle(recipe, presets().get(recipe.name))
+    preset = presets().get(recipe.name)
+    return checks.warnings(recipe) + guidance(recipe, preset) + idle(recipe, preset)
+
+
+def with_paths(settings: Iterable[str], data: str | None, autoencoder: str | None) -> tuple[str, ...]:
+    """Settings, and what --data and --autoencoder say."""
+    paths = {"data.path": data, "autoencoder.path": autoencoder}
+    return (*settings, *(f"{name}={value}" for name, value in paths.items() if value is not None))
 
 
 def load_recipe(name_or_path: str, settings: Iterable[str] = ()) -> Recipe:

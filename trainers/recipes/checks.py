@@ -228,25 +228,7 @@ def warnings(recipe: Recipe) -> list[str]:
         found.append(
             "autoencoder.posterior='sample' moves a datum at each visit, so the cost of LOOM-CFM's table may rise; mean keeps it still"
         )
-    return found + _guidance_warnings(recipe)
-
-
-def _guidance_warnings(recipe: Recipe) -> list[str]:
-    """Where guidance has little to compare with: a null branch learns the mean velocity of the conditions whose noises reach x_t, of one alone where priors lie apart."""
-    scale, prior = recipe.sampling.guidance, recipe.prior.kind
-    if scale == 1 or recipe.data.condition == "none":
-        return []
-    if recipe.network.condition_dropout == 0:
-        return [
-            f"sampling.guidance={scale:g} compares with the null condition, which network.condition_dropout=0 never trains; "
-            "set that to 0.1 or so, or sampling.guidance=1"
-        ]
-    if prior in ("class-gaussian", "class-mixture", "text-gaussian") and recipe.coupling.kind != "pairs":  # whose prior is the teacher's
-        return [
-            f"sampling.guidance={scale:g} may do little with prior.kind={prior!r}: the null condition is trained on the same noises, which tell the condition by themselves, "
-            "so the further apart the conditions' priors lie, the smaller the difference that guidance enlarges"
-        ]
-    return []
+    return found
 
 
 def described(value: Any) -> str:

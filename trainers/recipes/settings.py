@@ -85,6 +85,8 @@ def _read(name: str, value: Any, kind: Any) -> Any:
         items = [v for v in value.split(",") if v.strip()] if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             raise ValueError(f"{name}={value!r} must be numbers separated by commas")
+        if Ellipsis in arguments and items in (["none"], ["None"]):
+            return ()
         if Ellipsis not in arguments and len(items) != len(arguments):
             raise ValueError(f"{name}={value!r} must be {len(arguments)} numbers separated by commas")
         return tuple(_read(name, item, arguments[0]) for item in items)

@@ -69,9 +69,11 @@ async function refreshRuns(page) {
 }
 
 async function refreshRun(page, wish = ++page.wishes) {
-  const names = [page.shown, ...page.ticked].filter((name, i, all) => name && all.indexOf(name) === i && page.runs.some((run) => run.name === name));
-  const found = await Promise.all(names.map((name) => askServer(`jobs/${name}`)));
+  const rows = page.runs.filter((run) => run.name === page.shown || page.ticked.has(run.name));
+  // A run that is over, and stands as it stood when it was last asked for, is not asked for again.
+  const stale = rows.filter((run) => ["running", "queued"].includes(run.state) || page.details.get(run.name)?.row !== JSON.stringify(run));
+  const found = await Promise.all(stale.map((run) => askServer(`jobs/${run.name}`)));
   if (wish !== page.wishes) return;
-  names.forEach((name, i) => page.details.set(name, found[i]));
+  stale.forEach((run, i) => page.details.set(run.name, { ...found[i], row: JSON.stringify(run) }));
   showRun(page);
 }

@@ -1,6 +1,7 @@
 """Whole evaluations of a stand-in with a known flow, against real digits: rows, protocol, notes, refusals."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,15 @@ def test_as_many_samples_as_the_recipe_says_unless_given(subject: Affine):
 def test_budgets_unless_given_are_those_that_the_solver_can_use(subject: Affine):
     found = run(subject, Options(count=20, solver="heun", guidance=2.0, measures=("solver-error",), flow_count=4))
     assert [r.nfe for r in found.rows] == [4, 8, 16, 32]
+
+
+def test_a_recipe_that_samples_adaptively_has_that_row_and_a_ladder_of_eulers(subject: Affine):
+    own = replace(subject, recipe=replace(subject.recipe, sampling=replace(subject.recipe.sampling, solver="dopri5")))
+    found = run(own, Options(count=20, measures=("solver-error",), flow_count=2))
+    assert [r.name for r in found.rows] == [*(f"euler {n}" for n in (1, 2, 4, 8, 16, 32)), "dopri5 at 1e-05"]
+    assert found.protocol["adaptive"] == {"solver": "dopri5", "atol": 1e-5, "rtol": 1e-5}
+    with pytest.raises(ValueError, match="dopri5 chooses its own evaluations"):
+        run(own, Options(solver="dopri5"))
 
 
 def test_the_table_has_every_row_the_protocol_and_the_warning(found: Evaluation):

@@ -62,7 +62,7 @@ from pathlib import Path
 import pytest
 from tests.trainers.latents.gallery import recipe, show
 from trainers.latents import build_cache
-show(pytest.MonkeyPatch(), pause=0.03)
+show(pytest.MonkeyPatch(), pause=0.1)
 build_cache(recipe(), Path(sys.argv[1]), items=5)
 """
 

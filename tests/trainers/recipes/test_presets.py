@@ -60,7 +60,14 @@ def test_cpd_and_its_baselines_are_set_up_as_reported(method: str, data: str, ba
         0.0,
     )
     assert r.network == by_name(f"condot-{data}").network  # one network for all four
+    assert o.clip is None
     assert (r.autoencoder.kind, r.autoencoder.normalise) == ("vq", "none")
+    assert r.sampling.solver == (
+        "ddpm" if method == "ddpm" else "dopri5"
+    )  # at 1e-5, which is what `sample` and `evaluate` take unless told otherwise
+    kinds = {"cpd": ("class-gaussian" if data == "imagenet64" else "text-gaussian", "independent"), "batchot": ("standard", "batch-ot")}
+    assert (r.prior.kind, r.coupling.kind) == kinds.get(method, ("standard", "independent"))
+    assert r.coupling.batch == (512 if (method, data) == ("batchot", "imagenet64") else None)
 
 
 FLOW_MATCHING = {

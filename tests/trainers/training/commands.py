@@ -9,11 +9,33 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+
+
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     """`python -m trainers ...`, in a folder of the test's own, on one thread."""
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "trainers", *arguments]
-    return subprocess.Popen(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+KILLED = """
+import os, signal, sys, threading
+from trainers import cli, loop
+step, delay, real = int(sys.argv[1]), float(sys.argv[2]), loop.Loop._digest
+def seen(self, before, at, batch):
+    if at + 1 == step:
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return real(self, before, at, batch)
+loop.Loop._digest = seen
+sys.exit(cli.main(sys.argv[3:]))
+"""
+
+
+def run_killed(step: int, delay: float, *arguments: str, cwd: Path) -> int:
+    """The command with a SIGKILL `delay` seconds after it drew the data of a step, wherever it is by then; its status. A kill from outside would come late on a busy machine."""
+    command = [sys.executable, "-c", KILLED, str(step), str(delay), *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, timeout=570, check=False).returncode
 
 
 def run(*arguments: str, cwd: Path) -> tuple[int, str, str]:

@@ -11,7 +11,7 @@ from trainers import cli, loop
 from trainers.checkpoints import all_checkpoints
 from trainers.files import read_json
 from trainers.recipes import apply, by_name, flatten
-from trainers.runs import FREE, FREE_PARTS, PATHS, Run
+from trainers.runs import PATHS, Run
 
 SHORT = (
     "--steps",
@@ -127,7 +127,9 @@ def test_only_how_long_and_how_it_is_watched_may_change(tmp_path):
         else:
             free.add(name)
             kept.recipe_file.write_text(content)
-    assert free == {n for n in flatten(recipe) if n in FREE or n.startswith(FREE_PARTS)}
+    watching = ("log_every", "checkpoint_every", "keep", "threads", "mirror", "preview_every", "preview_count")
+    sampling = {n for n in flatten(recipe) if n.startswith("sampling.")}  # how a checkpoint is looked at, at any time
+    assert free == {"name", "about", "reported", "training.steps", *(f"training.{n}" for n in watching)} | sampling
     parts = {n.partition(".")[0] for n in free}
     assert not parts & {"network", "prior", "coupling", "path", "loss", "optimiser", "data", "autoencoder", "text"}
 

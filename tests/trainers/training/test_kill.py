@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.trainers.training.commands import run, start, wait_for_step
+from tests.trainers.training.commands import run, run_killed
 from trainers.files import read_json
 from trainers.recipes import METHODS
 
@@ -31,12 +31,10 @@ SETTINGS = (
 
 def killed_twice(recipe: str, folder: Path, extra: tuple[str, ...], seed: int) -> None:
     """Kills the training at two random steps, then lets it end."""
-    steps = sorted(random.Random(seed).sample(range(2, STEPS - 2), 2))
+    draw = random.Random(seed)
+    steps = sorted(draw.sample(range(2, STEPS - 9), 2))
     for step in steps:
-        process = start("train", recipe, "--run", "killed", *SETTINGS, *extra, cwd=folder)
-        wait_for_step(folder / "killed", step, process)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert run_killed(step, draw.uniform(0, 0.03), "train", recipe, "--run", "killed", *SETTINGS, *extra, cwd=folder) == -signal.SIGKILL
     status, _, said = run("train", recipe, "--run", "killed", *SETTINGS, *extra, cwd=folder)
     assert status == 0, said
     assert "going on from step" in said or steps[-1] < 7

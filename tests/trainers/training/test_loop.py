@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.trainers.training.small import data_for, loop_for, shrunk, weights
+from trainers import loop as loop_module
 from trainers.batches import Batches, assignment_table
 from trainers.checkpoints import all_checkpoints, newest
 from trainers.ema import Average
@@ -117,10 +118,10 @@ def kill_at(loop: Loop, step: int) -> None:
     """As if a signal asked for the end during step `step`."""
     real = loop._step
 
-    def asked(model, optimiser, progress, batch):
+    def asked(model, weights, optimiser, progress, batch):
         if progress.step + 1 == step:
             os.kill(os.getpid(), signal.SIGTERM)
-        real(model, optimiser, progress, batch)
+        real(model, weights, optimiser, progress, batch)
 
     loop._step = asked
 
@@ -185,6 +186,44 @@ def test_a_gradient_that_is_not_finite_ends_the_run_with_its_samples_and_keeps_t
     assert last.step == 2
     for p in progress.network.parameters():
         assert bool(torch.isfinite(p).all())
+
+
+def test_a_loss_whose_gradient_alone_is_not_finite_ends_the_run(tmp_path, monkeypatch):
+    real = Method.losses
+    monkeypatch.setattr(
+        Method, "losses", lambda self, *given: (found := real(self, *given)) + (0 * found).sqrt()
+    )  # 0, with a slope that is none
+    loop, progress = loop_for(TINY, tmp_path)
+    with pytest.raises(Diverged, match=r"the gradient of step 1 is not finite, with samples \d+ \(picture \d+\)"):
+        loop.train(progress)
+
+
+def test_who_asks_for_the_end_waits_for_no_held_out_loss_and_no_preview(tmp_path, monkeypatch):
+    def never(*_given):
+        raise AssertionError("this may take minutes")
+
+    monkeypatch.setattr(loop_module, "held_out_loss", never)
+    loop, progress = loop_for(apply(TINY, {"training.checkpoint_every": 100, "training.preview_every": 1}), tmp_path, held_out=True)
+    loop.preview, said = never, []
+    loop.say = said.append
+    loop.stopping = True
+    assert loop.train(progress) == STOPPED
+    last = newest(tmp_path / "checkpoints", print)
+    assert last is not None
+    assert (last.step, last.facts["held_out_loss"]) == (1, None)
+
+
+def test_a_held_out_loss_leaves_dropout_on(tmp_path):
+    recipe = apply(TINY, {"network.dropout": 0.4, "training.checkpoint_every": 2, "training.preview_every": 100})
+    assert same(trained(recipe, tmp_path / "a", held_out=True), trained(recipe, tmp_path / "b"))
+
+
+def test_a_step_that_the_scaler_skipped_is_no_part_of_the_averages(tmp_path, monkeypatch):
+    loop, progress = loop_for(TINY, tmp_path)
+    before = [s.clone() for s in progress.averages[0].shadow]
+    monkeypatch.setattr(type(loop.accelerator), "optimizer_step_was_skipped", property(lambda self: True))
+    loop.train(progress)
+    assert all(torch.equal(a, b) for a, b in zip(before, progress.averages[0].shadow, strict=True))
 
 
 def test_learning_rates_rise_and_stay_or_fall():
@@ -304,8 +343,10 @@ def test_bf16_keeps_weights_and_averages_in_fp32(tmp_path):
 
 
 def test_several_averages_are_kept_and_resumed(tmp_path):
-    recipe = apply(TINY, {"training.ema": "0.5,0.9999", "training.checkpoint_every": 3})
+    recipe = apply(TINY, {"training.ema": "0.1,0.9999", "training.checkpoint_every": 3})  # early on, longer ones than a third are alike
     straight = trained(recipe, tmp_path / "a")
+    short, long = (average.shadow for average in straight.averages)
+    assert any(not torch.equal(a, b) for a, b in zip(short, long, strict=True))
     first, last = all_checkpoints(tmp_path / "a" / "checkpoints")
     assert {p.name for p in last.folder.iterdir()} >= {"model", "ema", "ema-0.9999"}
     loop, progress = loop_for(recipe, tmp_path / "b")
