@@ -8,8 +8,10 @@ import json
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -21,7 +23,7 @@ from trainers.recipes import apply, by_name
 from trainers.recipes.schema import Recipe
 from trainers.sources import CacheSource
 
-STEPS = 9  # of each in a round; the first two are left out
+STEPS = 11  # of each in a round; the first two are left out
 ROUNDS = 9
 
 
@@ -53,18 +55,21 @@ def bare(recipe: Recipe, source: CacheSource) -> float:
 
 
 def ours(recipe: Recipe, source: CacheSource, prior: object, folder: Path) -> dict[str, float]:
-    """Images a second of the loop's median record (each is one step), and its mean wait and pairing shares."""
-    settings = {"training.steps": STEPS, "training.log_every": 1, "training.checkpoint_every": 10_000, "training.preview_every": 10_000}
+    """Images a second of the loop's median step, from one step's beginning to the next one's, with records as often as the recipe says; its shares of waiting and pairing."""
+    settings = {"training.steps": STEPS, "training.checkpoint_every": 10_000, "training.preview_every": 10_000}
     loop, progress = loop_for(apply(recipe, settings), folder, source=source, prior=prior)  # pyright: ignore[reportArgumentType]
     loop._save = lambda progress, judged: None  # pyright: ignore[reportAttributeAccessIssue]  # a checkpoint is not a step
+    began, step = [], loop._step
+
+    def timed(*given: Any) -> None:
+        began.append(time.perf_counter())
+        step(*given)
+
+    loop._step = timed  # pyright: ignore[reportAttributeAccessIssue]
     loop.train(progress)
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    later = lines[2:]  # the first batch is drawn before anything can be done beside it
-    return {
-        "images_per_second": median(line["images_per_second"] for line in later),
-        "wait": sum(line["data_wait"] for line in later) / len(later),
-        "coupling": sum(line["coupling"] for line in later) / len(later),
-    }
+    (line,) = (json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines())
+    taken = [b - a for a, b in pairwise(began[1:])]  # the first batch is drawn before anything can be done beside it
+    return {"images_per_second": recipe.training.batch / median(taken), "wait": line["data_wait"], "coupling": line["coupling"]}
 
 
 def main(names: list[str]) -> None:

@@ -123,7 +123,7 @@ def test_from_the_command_line(capsys: pytest.CaptureFixture[str]):
     assert printed["pairing"] is None
     assert main(["plan", CPD, "--device", "h200", "--use", "0.4"]) == 0
     said = capsys.readouterr().out
-    for part in ("873.58 M", "10.7 G forward, 32", "G with backward", "2.9 hours", "40% of the peak of 1 x h200"):
+    for part in ("873.58 M", "10.7 G forward, 32", "G with backward", "2.9 h", "40% of the peak of 1 x h200"):
         assert part in said
     assert main(["plan", CPD, "--device", "tpu"]) == 2
     assert "device='tpu' is unknown" in capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_from_the_command_line(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize(
     ("hours", "words"),
-    [(2.9, "2.9 hours"), (0.5, "30.0 minutes"), (0.01, "36.0 s"), (0.001, "3.6 s"), (1e-5, "0.036 s")],
+    [(2.9, "2.9 h"), (0.5, "30 min"), (0.01, "36 s"), (0.001, "3.6 s"), (1e-5, "0.036 s")],
 )
 def test_time_is_told_in_a_unit_that_shows_it(hours: float, words: str):
     found = replace(plan(by_name("digits-condot"), "a100"), hours=hours, network_seconds=1e6)
@@ -174,7 +174,7 @@ def test_training_waits_for_pairing_only_where_it_takes_longer(monkeypatch: pyte
     monkeypatch.setattr(trainers.pairing, "time_pairing", lambda *_: slow)
     waiting = plan(recipe, "a100")
     assert waiting.hours == pytest.approx(7.0 * recipe.training.steps / 3600)
-    assert "3.9 hours, with pairing; the network alone would take" in table(waiting)
+    assert "3.9 h, with pairing; the network alone would take" in table(waiting)
     monkeypatch.setattr(trainers.planning, "_measured", lambda *_: 64.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert plan(recipe).hours == pytest.approx(9.0 * recipe.training.steps / 3600)
