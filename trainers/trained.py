@@ -127,7 +127,7 @@ def load_trained(path: Path, weights: str = "ema", device: torch.device | str = 
     device = _device(device)
     checkpoint = find_checkpoint(path)
     recipe = checkpoint.recipe
-    known = [*average_names(recipe), "model"]
+    known = [name for name in (*average_names(recipe), "model") if (checkpoint.folder / name).is_dir()]
     if weights not in known:
         raise ValueError(f"weights={weights!r} are not in {checkpoint.folder}; it has {', '.join(known)}")
     tensors = checkpoint.tensors("state.safetensors")

@@ -140,6 +140,10 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
     checkpoint = checkpoints.newest(run.checkpoints, say) if run.checkpoints.is_dir() else None
     data = identity(recipe, cache)
     if checkpoint is not None:
+        if "exported" in checkpoint.facts:
+            raise ValueError(
+                f"{run.folder} was exported, without the optimiser: it can be sampled and scored, not gone on with; name another --run"
+            )
         check_same_data(checkpoint, data)
     # A run goes on with the prior that it began with, whatever the cache holds now.
     method = Method(recipe, prior) if checkpoint is None else method_of(checkpoint, recipe)

@@ -10,6 +10,7 @@
     POST /api/figure {view, kind, format}  PNG, SVG or PDF                                               figure.py
     GET  /api/python?QUERY                 a program that prints the same numbers                        program.py
     POST /api/learn {scenes, options}      training in a process of its own, followed by events          learn.py
+    GET  /api/models, POST /api/compare    checkpoints side by side, followed by events                  compare.py
     GET  /api/recipes, /api/jobs, ...      trainings on real pictures, which outlive the server          jobs.py
 
 A POST may carry `request`, a whole number, which its reply repeats (in JSON, or as the header X-Request of bytes), so that a page can tell a late
@@ -27,7 +28,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from app.endpoints import clouds, coupling, figure, jobs, learn, program, setup, verify
+from app.endpoints import clouds, compare, coupling, figure, jobs, learn, program, setup, verify
 from app.endpoints.body import Refused, refusal
 from app.endpoints.setup import Setup
 from app.endpoints.trainings import Trainings
@@ -46,6 +47,7 @@ class Services:
         self.quick = Lane("quick", workers=1, queue=32, seconds=30, niceness=0)
         self.heavy = Lane("heavy", workers=2, queue=8, seconds=120, niceness=10)  # what a page draws meanwhile comes first
         self.trainings = Trainings()
+        self.comparisons = Trainings("compare.run", "comparison")
         self.setup = Setup(self.quick)
 
     async def warm(self) -> None:
@@ -57,6 +59,7 @@ class Services:
     def close(self) -> None:
         """Ends every process."""
         self.trainings.close()
+        self.comparisons.close()
         self.setup.close()
         for lane in (self.quick, self.heavy):
             lane.close()
@@ -66,7 +69,7 @@ def build(services: Services) -> FastAPI:
     """The endpoints as an application of their own, to be mounted at /api."""
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.state.services = services
-    for part in (setup, verify, coupling, clouds, figure, program, learn, jobs):
+    for part in (setup, verify, coupling, clouds, figure, program, learn, jobs, compare):
         api.include_router(part.router)
     api.add_exception_handler(Refused, _refused)
     api.add_exception_handler(HTTPException, _http_error)

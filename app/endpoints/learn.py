@@ -13,18 +13,15 @@ training has a seed of its own unless the options name one (`first_seed`). One t
 (Last-Event-ID) hears what it has missed.
 """
 
-import json
-import re
 import secrets
-from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from app.endpoints.body import Refused, number_of, read_json, work
+from app.endpoints.following import session_of, stream
 from app.endpoints.trainings import TooMany, Training
 
-SESSION = re.compile(r"[A-Za-z0-9_-]{8,64}")
 SIDES = ("a", "b")
 COMMANDS = ("pause", "resume", "stop")
 router = APIRouter()
@@ -35,11 +32,7 @@ async def begin(request: Request) -> JSONResponse:
     """Starts a training, after its scenes and options have been looked at."""
     body = await read_json(request)
     number = number_of(body)
-    session = body.get("session")
-    if session is None:
-        session = request.client.host if request.client else "unknown"
-    elif not isinstance(session, str) or not SESSION.fullmatch(session):
-        raise Refused(400, "session must be 8 to 64 letters, digits, - or _", number)
+    session = session_of(body, request, number)
     services = request.app.state.services
     given = {"scenes": body.get("scenes"), "options": body.get("options")}
     checked = await work(request, services.quick, "learn.check", given, number)
@@ -57,21 +50,7 @@ async def begin(request: Request) -> JSONResponse:
 @router.get("/learn/{id_}/events")
 async def events(request: Request, id_: str) -> Response:
     """text/event-stream; 204, which ends a browser's attempts to reconnect, where all has been said."""
-    training = _training(request, id_)
-    last = request.headers.get("last-event-id", "")
-    first = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 10 else 0
-    if training.ended is not None and first >= len(training.events):
-        return Response(status_code=204)
-
-    async def lines() -> AsyncIterator[str]:
-        async for event in training.follow(first):
-            if event is None:
-                yield ": still here\n\n"  # so that a closed connection is noticed
-            else:
-                place, name, numbers = event
-                yield f"id: {place}\nevent: {name}\ndata: {json.dumps(numbers, separators=(',', ':'))}\n\n"
-
-    return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return stream(request, request.app.state.services.trainings.get(id_), "training")
 
 
 @router.get("/learn/{id_}/snapshot/{k}/{side}")

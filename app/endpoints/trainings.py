@@ -1,4 +1,4 @@
-"""The trainings that run: each in a process of its own, with the events and snapshots that its page has not let go of."""
+"""Work that goes on while a page listens, trainings and comparisons: each in a process of its own, with the events and snapshots that its page has not let go of."""
 
 import asyncio
 import contextlib
@@ -30,9 +30,9 @@ class TooMany(RuntimeError):
 class Training:
     """One training: its process, what it has said (`events`, numbered from 0), and the grids of the snapshots that are kept."""
 
-    def __init__(self, given: Mapping[str, Any], session: str) -> None:
-        self.id = secrets.token_urlsafe(16)
-        self.session, self.sides = session, len(given["scenes"])
+    def __init__(self, given: Mapping[str, Any], session: str, task: str = "learn.train", what: str = "training") -> None:
+        self.id, self.what = secrets.token_urlsafe(16), what
+        self.session, self.sides = session, len(given.get("scenes", ()))
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.grids: dict[int, list[bytes]] = {}
         self.listeners = 0
@@ -40,8 +40,8 @@ class Training:
         self.ended: float | None = None
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._companion = Companion("learn.train", given, NICENESS)
-        threading.Thread(target=self._read, name=f"training {self.id[:4]}", daemon=True).start()
+        self._companion = Companion(task, given, NICENESS)
+        threading.Thread(target=self._read, name=f"{what} {self.id[:4]}", daemon=True).start()
 
     @property
     def process_id(self) -> int | None:
@@ -90,11 +90,11 @@ class Training:
         """Why the training should be ended, where it should."""
         now = time.monotonic()
         if self.alone > ALONE:
-            return "nobody listened any more, so the training was ended"
+            return f"nobody listened any more, so the {self.what} was ended"
         if now - self.begun > LONGEST + LONGEST_PAUSED:
-            return f"the training was ended after {(LONGEST + LONGEST_PAUSED) / 60:.0f} minutes"
+            return f"the {self.what} was ended after {(LONGEST + LONGEST_PAUSED) / 60:.0f} minutes"
         if now - self.heard > LONGEST_PAUSED:
-            return f"nothing happened for {LONGEST_PAUSED / 60:.0f} minutes, so the training was ended"
+            return f"nothing happened for {LONGEST_PAUSED / 60:.0f} minutes, so the {self.what} was ended"
         return None
 
     def _read(self) -> None:
@@ -116,8 +116,8 @@ class Training:
         if self.ended is not None:
             return
         if numbers is None:
-            numbers = {"error": "the training's process was lost; what was received stays, and a new training can begin"}
-            log.warning("a training's process ended with exit code %s", self._companion.process.exitcode)
+            numbers = {"error": f"the {self.what}'s process was lost; what was received stays, and a new {self.what} can begin"}
+            log.warning("a %s's process ended with exit code %s", self.what, self._companion.process.exitcode)
         self.heard = time.monotonic()
         if name == "snapshot":
             self.grids[numbers["k"]] = grids
@@ -130,9 +130,10 @@ class Training:
 
 
 class Trainings:
-    """All trainings of the server, by their unguessable ids."""
+    """All of one kind on the server, by their unguessable ids. task: what each process works on; what: a word for people."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: str = "learn.train", what: str = "training") -> None:
+        self._task, self._what = task, what
         self._held: dict[str, Training] = {}
         self._watch: asyncio.Task[None] | None = None
 
@@ -140,17 +141,23 @@ class Trainings:
         """Starts a process. A training that nobody listens to makes room: the session's own at once, another's after AWAY. Raises TooMany."""
         for training in self._held.values():
             if training.ended is None and training.alone > (0.0 if training.session == session else AWAY):
-                training.end("end", "nobody listened any more, and another training wanted the place")
+                training.end("end", f"nobody listened any more, and another {self._what} wanted the place")
         running = [t for t in self._held.values() if t.ended is None]
         if sum(t.session == session for t in running) >= PER_SESSION:
-            raise TooMany("this page is training already; stop that training first")
+            raise TooMany(f"this page has a {self._what} already; stop that one first")
         if len(running) >= AT_ONCE:
-            raise TooMany(f"{AT_ONCE} trainings are running on this server, which is the most; try again when one has ended")
-        training = Training(given, session)
+            raise TooMany(f"{AT_ONCE} {self._what}s are running on this server, which is the most; try again when one has ended")
+        training = Training(given, session, self._task, self._what)
         self._held[training.id] = training
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look_after())
         return training
+
+    def end_of(self, session: str, why: str) -> None:
+        """Ends those of a session, to make room for its next one."""
+        for training in self._held.values():
+            if training.ended is None and training.session == session:
+                training.end("end", why)
 
     def get(self, id_: str) -> Training | None:
         """The training of that id, where it is still held."""

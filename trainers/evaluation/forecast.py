@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from lab.command_line import duration
 from trainers.evaluation.conditions import Conditions
 from trainers.evaluation.options import Options, Plan
 from trainers.evaluation.subject import Subject
@@ -38,7 +39,7 @@ def forecast(subject: Subject, plan: Plan, options: Options, conditions: Conditi
         work["exact ends and flow (a guess)"] = plan.flow_count * call * FLOW_CALLS * plan.per_call
     if "likelihood" in plan.measures:
         work["likelihood (a guess)"] = options.likelihood_count * call * LIKELIHOOD_CALLS * GRADIENTS
-    return f"about {_told(sum(work.values()))} here: " + ", ".join(f"{what} {_told(seconds)}" for what, seconds in work.items())
+    return f"about {duration(sum(work.values()))} here: " + ", ".join(f"{what} {duration(seconds)}" for what, seconds in work.items())
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -49,7 +50,3 @@ def _seconds(work: Callable[[], object]) -> float:
         work()
         found.append(time.perf_counter() - began)
     return min(found)
-
-
-def _told(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -6,7 +6,7 @@ from the same x_0 and are told the same, whatever the row.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lab.command_line import duration
 from lab.random import generator
 from trainers.bars import bar
 from trainers.diffusion import DIFFUSION
@@ -33,6 +34,7 @@ from trainers.files import sha256_of
 from trainers.sampling import start
 
 VERSION = 1
+SOON = ("one_nn", "frechet", "kernel")  # scores that a row is announced with, before the table
 CLOSEST = 8
 SUBSETS, PROBES = 0x45564C20, 0x45564C21  # streams of an evaluation's seed
 
@@ -89,6 +91,7 @@ class Study:
 
     def __init__(self, subject: Subject, options: Options, say: Callable[[str], None]) -> None:
         options = with_recipe(subject, options)
+        self.say = say
         self.subject, self.options, self.plan = subject, options, plan(subject, options)
         recipe, device = subject.recipe, str(subject.device)
         self.features: Features = load_features(
@@ -114,15 +117,24 @@ class Study:
 
     def rows(self) -> list[Row]:
         """All of them, in order."""
-        found = [self._real()] if self.wants("real") else []
-        if self.wants("round-trip") and self.subject.recipe.autoencoder.kind != "none":
-            found.append(self._round_trip())
-        if self.wants("prior"):
-            found.append(self._generated("prior alone", 0))
-        found += [self._generated(f"{self.plan.solver} {n}", n) for n in self.plan.budgets]
-        if self.options.adaptive:
-            found.append(self._generated(f"dopri5 at {self.options.tolerance:g}", None))
+        found = []
+        for row in self._rows():
+            told = ", ".join(f"{name} {row.scores[name].value:.3g}" for name in SOON if name in row.scores)
+            self.say(f"{row.name}: {told or 'drawn'} ({duration(row.seconds)})")
+            found.append(row)
         return found
+
+    def _rows(self) -> Iterator[Row]:
+        if self.wants("real"):
+            yield self._real()
+        if self.wants("round-trip") and self.subject.recipe.autoencoder.kind != "none":
+            yield self._round_trip()
+        if self.wants("prior"):
+            yield self._generated("prior alone", 0)
+        for n in self.plan.budgets:
+            yield self._generated(f"{self.plan.solver} {n}", n)
+        if self.options.adaptive:
+            yield self._generated(f"dopri5 at {self.options.tolerance:g}", None)
 
     @cached_property
     def _swap(self) -> tuple[Pictures, int, Tensor, Moments | None]:

@@ -1,0 +1,193 @@
+"""Two to four checkpoints sampled side by side, in a process of its own: the same normal numbers mapped by each one's prior, the same conditions, the same counted evaluations.
+
+What is made goes through the pipe as (name, numbers, []), pictures as PNG in base64, one sheet for all samples of a panel:
+loaded {panel, ...}, rung {panel, nfe, picture, error, ...} for x_0 (nfe 0) and every budget, the nearest to the wished one first, exact {panel, picture, flow, errors}, and last of
+all end or failed. When the pipe is closed from the other end, the process ends.
+"""
+
+import base64
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lab.checks import check_name, whole_number
+from lab.grids import GRIDS
+from lab.solvers import ADAPTIVE, nearest_nfe
+from trainers.diffusion import DIFFUSION
+from trainers.evaluation.flow_measures import Flow, follow, solver_error
+from trainers.galleries import conditions
+from trainers.grids import grid
+from trainers.sampling import SOLVERS, sample, start
+from trainers.trained import Trained, load_trained
+
+LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+MOST, FEWEST_PANELS, MOST_PANELS, LONGEST, MOST_TOLD = 64, 1, 4, 300, 64
+EXACT = 1e-6
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A checkpoint, and how it is sampled."""
+
+    model: Trained
+    solver: str
+    grid: str
+    guidance: float
+
+    @property
+    def per_call(self) -> int:
+        return 1 if self.guidance == 1 else 2
+
+    def can(self, nfe: int) -> bool:
+        """Whether the solver can use this budget exactly."""
+        return nearest_nfe("euler" if self.solver in DIFFUSION else self.solver, nfe, self.per_call) == (nfe,)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a page asks for. told: classes or prompts in turn; none: classes as often as in the training data."""
+
+    panels: tuple[Mapping[str, Any], ...]
+    n: int
+    seed: int
+    nfe: int
+    told: tuple[str, ...]
+    exact: bool
+
+
+def check(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The wish as it will be used. Raises ValueError, naming the field, for what cannot be; a model's own limits are found when it is loaded."""
+    return asdict(_wish(given))
+
+
+def _wish(given: Mapping[str, Any]) -> Wish:
+    panels = given.get("panels")
+    if not isinstance(panels, list) or not FEWEST_PANELS <= len(panels) <= MOST_PANELS or not all(isinstance(p, Mapping) for p in panels):
+        raise ValueError(f"panels must be a list of {FEWEST_PANELS} to {MOST_PANELS} objects")
+    told = given.get("told", [])
+    if not isinstance(told, list) or len(told) > MOST_TOLD or not all(isinstance(text, str) for text in told):
+        raise ValueError(f"told must be a list of at most {MOST_TOLD} texts")
+    long = next((text for text in told if len(text) > LONGEST), None)
+    if long is not None:
+        raise ValueError(f"a prompt of {len(long):,} characters is too long; at most {LONGEST} are read")
+    return Wish(
+        tuple(_panel(panel) for panel in panels),
+        _within("n", given.get("n", 18), 1, MOST),
+        _within("seed", given.get("seed", 0), 0, 2**63),
+        _within("nfe", given.get("nfe", 8), 1, LADDER[-1]),
+        tuple(told),
+        bool(given.get("exact", True)),
+    )
+
+
+def _within(name: str, value: Any, least: int, most: int) -> int:
+    number = whole_number(name, value, least)
+    if number > most:
+        raise ValueError(f"{name}={number} is too many; at most {most}")
+    return number
+
+
+def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
+    solver, times = panel.get("solver", "heun"), panel.get("grid", "uniform")
+    check_name("solver", solver if isinstance(solver, str) else str(solver)[:40], tuple(s for s in SOLVERS if s not in ADAPTIVE))
+    check_name("grid", times if isinstance(times, str) else str(times)[:40], tuple(GRIDS))
+    guidance = panel.get("guidance", 1.0)
+    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or not 0 <= guidance <= 20:
+        raise ValueError(f"guidance={str(guidance)[:20]} must be a number from 0 to 20")
+    weights = panel.get("weights", "ema")
+    if not isinstance(weights, str):
+        raise ValueError("weights must be a name")
+    return {"solver": solver, "grid": times, "guidance": float(guidance), "weights": weights}
+
+
+def run(given: Mapping[str, Any], pipe: Connection) -> None:
+    """Works a wish off. `given` is what `check` returned, and `folders`, those of the checkpoints."""
+    began = time.perf_counter()
+    wish = _wish({**given, "panels": list(given["panels"]), "told": list(given["told"])})
+    try:
+        _work(wish, [Path(folder) for folder in given["folders"]], pipe)
+        pipe.send(("end", {"seconds": time.perf_counter() - began}, []))
+    except ValueError as error:
+        pipe.send(("failed", {"error": str(error)}, []))
+    except (BrokenPipeError, ConnectionResetError):  # nobody listens any more
+        return
+    except MemoryError:
+        pipe.send(("failed", {"error": "this takes more memory than there is; ask for fewer samples"}, []))
+
+
+def _work(wish: Wish, folders: list[Path], pipe: Connection) -> None:
+    panels, told = [], []
+    for k, (asked, folder) in enumerate(zip(wish.panels, folders, strict=True)):
+        model = load_trained(folder, asked["weights"])
+        condition, names = conditions(model, wish.told, wish.n, wish.seed)
+        if asked["guidance"] != 1 and condition is None:
+            raise ValueError(f"panel {k + 1}: guidance needs a model with conditions, and this one was trained without; set it to 1")
+        if asked["solver"] in DIFFUSION and model.noise is None:
+            raise ValueError(f"panel {k + 1}: {asked['solver']} is for models trained as DDPM; take heun or another solver of the velocity")
+        if asked["solver"] in DIFFUSION and asked["grid"] != "uniform":
+            raise ValueError(f"panel {k + 1}: {asked['solver']} goes through its own thousand steps; leave the grid uniform")
+        panel = Panel(model, asked["solver"], asked["grid"], asked["guidance"])
+        panels.append(panel)
+        told.append(condition)
+        facts = {"names": names, "budgets": [n for n in LADDER if panel.can(n)], "step": model.step, "weights_hash": model.weights_hash}
+        pipe.send(("loaded", {"panel": k, **facts, "parameters": model.parameters}, []))
+    numbers = torch.arange(wish.n)
+    for k, (panel, condition) in enumerate(zip(panels, told, strict=True)):
+        x_0 = start(panel.model, numbers, condition, wish.seed)
+        pipe.send(("rung", {"panel": k, "nfe": 0, "evaluations": 0, "seconds": 0.0, "picture": _sheet(panel.model, x_0)}, []))
+    ends: list[dict[int, Tensor]] = [{} for _ in panels]
+    for nfe in sorted(LADDER, key=lambda n: (abs(n - wish.nfe), n)):
+        for k, (panel, condition) in enumerate(zip(panels, told, strict=True)):
+            if panel.can(nfe):
+                ends[k][nfe] = _rung(k, panel, condition, wish, nfe, pipe)
+    for k, (panel, condition) in enumerate(zip(panels, told, strict=True)):
+        if wish.exact:
+            _exact(k, panel, condition, wish, ends[k], pipe)
+
+
+def _rung(k: int, panel: Panel, condition: Tensor | None, wish: Wish, nfe: int, pipe: Connection) -> Tensor:
+    began = time.perf_counter()
+    made = sample(
+        panel.model, wish.n, seed=wish.seed, solver=panel.solver, nfe=nfe, grid=panel.grid, guidance=panel.guidance, condition=condition
+    )
+    if not bool(torch.isfinite(made.x).all()):
+        raise ValueError(f"panel {k + 1}: samples at {nfe} evaluations are not finite; take other weights or another solver")
+    told = {"panel": k, "nfe": nfe, "evaluations": made.nfe, "picture": _sheet(panel.model, made.x)}
+    pipe.send(("rung", {**told, "seconds": time.perf_counter() - began}, []))
+    return made.x
+
+
+def _exact(k: int, panel: Panel, condition: Tensor | None, wish: Wish, ends: dict[int, Tensor], pipe: Connection) -> None:
+    """The checkpoint's own adaptive end points from the same x_0, and how far off each rung is, in latents and in pixels."""
+    model = panel.model
+    x_0 = start(model, torch.arange(wish.n), condition, wish.seed)
+    try:
+        flow: Flow = follow(model, x_0, condition, guidance=panel.guidance, finest=EXACT)
+    except ValueError as error:
+        pipe.send(("exact", {"panel": k, "error": str(error)}, []))
+        return
+    pictures = model.decode(flow.ends.float())
+    errors = {}
+    for nfe, x in sorted(ends.items()):
+        found = solver_error(x, flow)
+        off = (model.decode(x).double() - pictures.double()).flatten(1).square().mean(1)
+        errors[nfe] = asdict(found) | {"resolved": found.resolved, "pixels": float(off.mean().sqrt() / 255)}
+    pipe.send(("exact", {"panel": k, "flow": flow.summary(), "errors": errors, "picture": _png(pictures)}, []))
+
+
+def _sheet(model: Trained, x: Tensor) -> str:
+    return _png(model.decode(x))
+
+
+def _png(pixels: Tensor) -> str:
+    """All pictures in one, as base64; the page enlarges small ones."""
+    file = io.BytesIO()
+    grid(pixels).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")
