@@ -52,7 +52,8 @@ def _failed(error: RuntimeError | OSError) -> int:
     from trainers.loop import Diverged
 
     if isinstance(error, Diverged):
-        say(f"error: {error}")
+        if str(error):  # else another process has said it
+            say(f"error: {error}")
         return FAILED
     if isinstance(error, BrokenPipeError):  # `| head` has seen enough
         sys.stderr.close()

@@ -200,22 +200,35 @@ class Loop:
     def _check(self, bad: Tensor, norm: Tensor, step: int, batch: Batch) -> None:
         """Raises Diverged naming the samples whose loss is not finite, or all where the gradient alone is not; with fp16 the scaler skips a step whose gradient overflows.
 
-        Looked at after the gradients of all processes were averaged, so that each knows of a bad one, and none waits for another that has ended.
+        Looked at after the gradients of all processes were averaged, so that all know of a bad one, and the first names the samples of all.
         """
-        if len(bad):
-            self._diverged("loss", step, bad)
-        if bool(torch.isfinite(norm)) or self.accelerator.scaler is not None:
+        finite = bool(torch.isfinite(norm))
+        if finite and not len(bad):
             return
-        if self.accelerator.num_processes > 1:
-            raise Diverged(
-                f"the gradient of step {step + 1} is not finite; a process whose own losses are the cause names the samples in its own line. {CURE}"
-            )
-        self._diverged("gradient", step, batch.index)
+        together = self.accelerator.num_processes > 1 and not finite  # then all are here
+        bad = self._of_all(bad) if together else bad
+        if len(bad):
+            self._diverged("loss", step, bad, together)
+        if self.accelerator.scaler is None:
+            self._diverged("gradient", step, self._of_all(batch.index) if together else batch.index, together)
 
-    def _diverged(self, what: str, step: int, index: Tensor) -> None:
+    def _of_all(self, index: Tensor) -> Tensor:
+        """What every process has, in the order of the processes."""
+        from accelerate.utils import gather_object
+
+        return torch.tensor(gather_object(index.tolist()), dtype=torch.long)
+
+    def _diverged(self, what: str, step: int, index: Tensor, together: bool) -> None:
+        """Raises Diverged; of several processes the first alone speaks, before any ends."""
         names = ", ".join(f"{int(i)} ({self.name_of(int(i))})" for i in index[:NAMED])
         more = f" and {len(index) - NAMED} more" if len(index) > NAMED else ""
-        raise Diverged(f"the {what} of step {step + 1} is not finite, with samples {names}{more}. {CURE}")
+        message = f"the {what} of step {step + 1} is not finite, with samples {names}{more}. {CURE}"
+        if not together:
+            raise Diverged(message)
+        if self.accelerator.is_main_process:
+            self.say(f"error: {message}")
+        self.accelerator.wait_for_everyone()
+        raise Diverged("")
 
     def _digest(self, before: str, step: int, batch: Batch) -> str:
         """A chain of hashes over the numbers of all samples seen by this process: equal chains, equal order."""

@@ -1,6 +1,6 @@
 """Pairs for reflow: what a trained model makes of numbered noises, in shards that are written one by one, so that the same command goes on after a kill.
 
-manifest.json             the teacher, how it was solved, how many are wanted and there, and the shards with their hashes
+manifest.json             the teacher and the hash of its file, whose captions were told, how it was solved, how many are wanted and there, and the shards with their hashes
 teacher.safetensors       the teacher's prior, normalisation, classes' shares and empty text: what training on the pairs needs of it
 pairs-00000.safetensors   x_1 (k, c, h, w) float16 latents, condition (k,) classes or caption numbers; x_0 is a function of (seed, pair number, condition),
                           bit for bit (that of a text model, whose mapper rounds by the batch, to rounding)
@@ -27,9 +27,10 @@ from trainers.recipes.schema import Recipe
 from trainers.recipes.settings import flatten
 from trainers.sampling import NOISE, labels, placed, sample
 from trainers.sources import PairsSource, Source
+from trainers.text import encoder_hash
 from trainers.trained import Trained, load_trained
 
-VERSION = 1
+VERSION = 2
 SHARD = 1024  # pairs
 MANIFEST, TEACHER = "manifest.json", "teacher.safetensors"
 HELD_OUT = 20  # every so manieth pair is held out
@@ -50,7 +51,7 @@ def make_pairs(wanted: Pairs, say: Callable[[str], None]) -> dict[str, Any]:
             f"{wanted.folder} has a mixture for its prior, whose noises do not follow from their numbers alone; reflow needs one Gaussian for each condition"
         )
     captions = _captions(trained)
-    manifest = _begin(wanted, trained, captions is not None)
+    manifest = _begin(wanted, trained, captions)
     shards = manifest["shards"]
     with tqdm(total=wanted.n, unit="pair", disable=None) as bar:
         for number, first in enumerate(range(0, wanted.n, SHARD)):
@@ -88,7 +89,7 @@ def _captions(trained: Trained) -> Any:
     return open_cache(Path(trained.checkpoint.facts["cache"]), "train", trained.recipe).captions
 
 
-def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
+def _begin(wanted: Pairs, trained: Trained, captions: Any) -> dict[str, Any]:
     """The manifest, new or of the pairs that are there already; a new one is written once the teacher is."""
     made = {
         "version": VERSION,
@@ -103,7 +104,9 @@ def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
         "seed": wanted.seed,
         "shape": list(trained.shape),
         "classes": list(trained.classes),
-        "texts": texts,
+        "texts": captions is not None,
+        "captions": None if captions is None else captions.hash,  # which the numbers in the shards count
+        "text_encoder": None if captions is None else encoder_hash(trained.recipe.text),
         "autoencoder_hash": trained.checkpoint.facts["autoencoder_hash"],
     }
     path = wanted.out / MANIFEST
@@ -114,21 +117,31 @@ def _begin(wanted: Pairs, trained: Trained, texts: bool) -> dict[str, Any]:
                 raise ValueError(
                     f"{wanted.out} holds other pairs ({name} was {found.get(name)}, now {value}); give that, or name another --out"
                 )
+        _write_teacher(wanted.out, trained, found["teacher_sha256"])
         return found
     wanted.out.mkdir(parents=True, exist_ok=True)
     if any(p.name != TEACHER and not is_partial(p) for p in wanted.out.iterdir()):
         raise ValueError(f"{wanted.out} is not empty and holds no pairs; name another --out")
+    manifest = made | {"teacher": str(trained.checkpoint.folder), "recipe": flatten(trained.recipe), "shards": []}
+    manifest["teacher_sha256"] = _write_teacher(wanted.out, trained, None)
+    _note(wanted, manifest)
+    return manifest
+
+
+def _write_teacher(folder: Path, trained: Trained, expected: str | None) -> str:
+    """Writes the teacher's file unless the one that is there is as `expected`; returns its hash."""
     from safetensors.torch import save_file
 
+    path = folder / TEACHER
+    if expected is not None and path.is_file() and sha256_of(path) == expected:
+        return expected
     tensors = {f"prior.{name}": value for name, value in trained.prior.state().items()}
     tensors |= {f"normalisation.{name}": value for name, value in trained.normalisation.state().items()}
     for name, value in (("label_law", trained.label_law), ("null_text", trained.null_text)):
         if value is not None:
             tensors[name] = value
-    write_atomically(wanted.out / TEACHER, lambda partial: save_file(tensors, partial))
-    manifest = made | {"teacher": str(trained.checkpoint.folder), "recipe": flatten(trained.recipe), "shards": []}
-    _note(wanted, manifest)
-    return manifest
+    write_atomically(path, lambda partial: save_file(tensors, partial))
+    return sha256_of(path)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -196,6 +209,8 @@ def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior
             f"{folder} holds {manifest['n']} of {manifest['wanted']} pairs; run the same `pairs` command to its end, or with a smaller --n"
         )
     _check_fits(recipe, folder, manifest)
+    if not _sound(folder, {"file": TEACHER, "sha256": manifest["teacher_sha256"]}):
+        raise ValueError(f"{folder / TEACHER} is missing or damaged; the same `pairs` command makes it again")
     teacher = read_tensors(folder / TEACHER)
     prior = FittedPrior.from_state(part_of(teacher, "prior"))
     shards = []
@@ -206,6 +221,10 @@ def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior
     x_1 = torch.cat([s["x_1"] for s in shards])
     condition = torch.cat([s["condition"] for s in shards]) if "condition" in shards[0] else None
     captions = open_cache(cache, "train", recipe).captions if manifest["texts"] else None
+    if captions is not None and (captions.hash, encoder_hash(recipe.text)) != (manifest["captions"], manifest["text_encoder"]):
+        raise ValueError(
+            f"{folder} holds pairs that were told other captions, or by another text encoder, than those of {cache}; bring those back, or make the pairs anew"
+        )
     stored = StoredPairs(SeededNoise(manifest["seed"], torch.arange(len(x_1)), NOISE, _prior(prior, captions)), x_1, condition)
     held_out = torch.arange(len(x_1)) % HELD_OUT == HELD_OUT - 1
 

@@ -152,6 +152,10 @@ def _device(name: torch.device | str) -> torch.device:
         raise ValueError(f"device={name!r} is unknown; cpu, cuda and cuda:1 are names of devices") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device={str(name)!r} is not in this machine, which has {torch.cuda.device_count()} GPUs; take cpu")
+    try:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+        raise ValueError(f"device={str(name)!r} cannot be used here ({str(error).splitlines()[0]}); take cpu") from error
     return device
 
 

@@ -27,7 +27,7 @@ from trainers.planning import operations, peak_of
 from trainers.precision import note, settled
 from trainers.previews import preview
 from trainers.priors import FittedPrior, fit_prior
-from trainers.recipes import Recipe, apply, check, flatten, warnings
+from trainers.recipes import Recipe, apply, check, flatten, warnings, write_recipe
 from trainers.runs import PATHS, Run
 from trainers.sources import CacheSource, Source
 
@@ -48,9 +48,16 @@ def prepare(recipe: Recipe, cache: Path, *, say: Say) -> None:
     """Makes the latents and the prior that are missing. Raises ValueError as build_cache and fit_prior do."""
     if recipe.coupling.kind == "pairs":
         return
-    build_cache(recipe, cache, say=say)
+    if recipe.autoencoder.kind in (
+        "none",
+        "taef2",
+    ):  # whose latents' shape is known: a network that cannot be is refused before hours of encoding
+        from trainers.planning import meta_network
+
+        meta_network(recipe)
+    build_cache(recipe, cache, say=say, fits=lambda count: Order(count, recipe.training.batch, recipe.training.seed))
     latents = open_cache(cache, "train", recipe)
-    Order(len(latents), recipe.training.batch, recipe.training.seed)  # refuses a batch that is too large before anything is fitted
+    Order(len(latents), recipe.training.batch, recipe.training.seed)  # again: broken pictures are out
     path = prior_file(recipe, cache)
     if not path.exists():
         fit_prior(recipe, latents, open_cache(cache, "val", recipe), say=say).save(path)
@@ -165,6 +172,8 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
             ):  # else `prune` would count it, and let a sound one go
                 remove(damaged.folder)
     if progress.step >= recipe.training.steps:
+        if accelerator.is_main_process:  # what the run says of itself stays true where fewer steps were asked for than are done
+            write_recipe(apply(recipe, {"training.steps": progress.step}), run.recipe_file)
         say(f"{run.folder} is trained: {progress.step} steps; --steps N for more")
         return 0
     autoencoder = load_autoencoder(recipe.autoencoder, recipe.data.channels)
@@ -196,7 +205,10 @@ def _train(recipe: Recipe, run: Run, cache: Path, accelerator: Any, say: Say) ->
         mirror=mirror,
     )
     try:
-        return loop.train(progress)
+        status = loop.train(progress)
+        if status == 0:
+            say(f"trained; previews lie in {run.samples}; python -m trainers sample {run.folder} --out samples")
+        return status
     finally:
         gauges.close()
         mirror.close()

@@ -27,8 +27,8 @@ FAULTS = (
     ),
     Fault(
         "trainers/evaluation/scores.py",
-        "float(found.std()) * math.sqrt(size / (least - size))",
-        "float(found.std()) * math.sqrt(size / least)",
+        "float(found.std()) * math.sqrt(size / (least - size) + 1 / subsets)",
+        "float(found.std()) * math.sqrt(size / least + 1 / subsets)",
         SCORES + "test_the_error_of_a_kernel_distance_shrinks_with_the_whole_sample_not_with_its_subsets",
     ),
     Fault(

@@ -37,7 +37,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/evaluation/scores.py",
-        "float(found.std()) * math.sqrt(size / (least - size))",
+        "float(found.std()) * math.sqrt(size / (least - size) + 1 / subsets)",
         "float(found.std()) / math.sqrt(subsets)",
         f"{TESTS}/test_scores.py::test_standard_errors_are_the_spread_over_draws",
     ),

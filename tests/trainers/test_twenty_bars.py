@@ -75,8 +75,8 @@ BARS = {
         "evaluation/test_scores.py::test_the_kernel_distance_of_whole_halves_is_a_plain_loop",
         "evaluation/test_evaluate.py::test_the_protocol_states_what_others_need",
     ),
-    # That a training outlives the page which started it belongs to the Train page's jobs.
-    "20. images a second, wait, use of the peak, memory": (
+    "20. images a second, wait, use of the peak, memory; a job outlives who started it": (
+        "jobs/test_work.py::test_it_outlives_who_started_it_sleeps_wakes_stops_and_goes_on",
         "training/test_loop.py::test_records_say_what_a_run_does",
         "training/test_gauges.py::test_speed_wait_and_use_are_shares_of_the_time_that_passed",
     ),

@@ -42,15 +42,25 @@ class Start:
     name: str | None = None
     """Of the run; unless given, the recipe's, with a number where that is taken."""
     runs: Runs = Path("runs")
+    steps: int | None = None
+    """Steps in all, unless the recipe's."""
+    data: str | None = None
+    """Folder or file of the pictures, where the recipe has none of its own."""
+    autoencoder: str | None = None
+    """Folder or hub name of the autoencoder."""
     set: Annotated[tuple[str, ...], UseAppendAction] = ()
     """KEY=VALUE, any value of the recipe."""
 
     def go(self) -> None:
+        from trainers.data import open_images
         from trainers.jobs import start
         from trainers.jobs.names import free_name
-        from trainers.recipes import load_recipe
+        from trainers.recipes import load_recipe, with_paths
 
-        recipe = load_recipe(self.recipe, self.set)
+        steps = () if self.steps is None else (f"training.steps={self.steps}",)
+        recipe = load_recipe(self.recipe, (*with_paths(self.set, self.data, self.autoencoder), *steps))
+        if recipe.coupling.kind != "pairs":
+            open_images(recipe.data, recipe.data.train_split)  # what is not there is said here, not in a log
         print(sentence(start(self.runs, self.name or free_name(self.runs, recipe.name), recipe)))
 
 

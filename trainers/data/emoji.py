@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from trainers.data.held import Held, count
-from trainers.data.images import Report
+from trainers.data.images import Report, limited
 from trainers.data.pictures import DAMAGE, PREPARATIONS, to_square
 from trainers.data.stores import hash_of
 from trainers.files import read_json
@@ -43,7 +43,7 @@ class Emoji(Held):
 
     def __init__(self, split: str, options: DataOptions, folder: Path = FOLDER) -> None:
         index, pixels = _read(folder)
-        rows = [k for k, picture in enumerate(index["pictures"]) if picture[3] == split][: options.limit]
+        rows = limited([k for k, picture in enumerate(index["pictures"]) if picture[3] == split], options.limit)
         codes, names, labels, _, flips = zip(*(index["pictures"][k] for k in rows), strict=True)
         own = pixels[rows]
         preparation = "as stored"

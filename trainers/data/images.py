@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 TASTED = 8  # pictures
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Batch:
 def tasted(count: int) -> range:
     """The few items, evenly spread, whose contents go into a fingerprint: other pictures may have the names and sizes of these."""
     return range(0, count, -(-count // TASTED) or 1)
+
+
+def limited(items: Sequence[T], limit: int | None) -> list[T]:
+    """So many of the items, evenly spread: pictures are often sorted by class. All where there is no limit, or fewer."""
+    return list(items) if limit is None or limit >= len(items) else [items[k * len(items) // limit] for k in range(limit)]
 
 
 class Images(ABC):

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from trainers.bars import QUIET, bar
-from trainers.data.images import Batch, Broken, Images, tasted
+from trainers.data.images import Batch, Broken, Images, limited, tasted
 from trainers.data.pictures import PREPARATIONS, Seen, Unreadable, decode, upright
 from trainers.data.stores import Store, hash_of
 from trainers.recipes.schema import DataOptions
@@ -26,7 +26,7 @@ class Listed(Images):
 
     def __init__(self, store: Store, names: Sequence[str], split: str, options: DataOptions) -> None:
         super().__init__(source=store.source, split=split, size=options.size, channels=options.channels)
-        self.store, self.names = store, list(names)[: options.limit]
+        self.store, self.names = store, limited(names, options.limit)
         self.preparation, self._how = PREPARATIONS[options.preparation], options.preparation
         self.may_flip = np.ones(len(self.names), dtype=bool)
         self.fingerprint = hash_of((*(part for name in self.names for part in (name, store.files[name])), *self._tasted()))

@@ -14,7 +14,7 @@ from trainers.sampling import start
 
 PIECE, CALLS = 8, 4  # samples that are timed, and how often
 # Calls of the field for each sample, as networks of the emoji and COCO recipes need; others may need several times as many.
-ADAPTIVE_CALLS, FLOW_CALLS, LIKELIHOOD_CALLS = 150, 150, 50
+ADAPTIVE_CALLS, FLOW_CALLS, LIKELIHOOD_CALLS = 150, 250, 50
 GRADIENTS = 5  # a call with two probes' backward passes, in calls
 
 

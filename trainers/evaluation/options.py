@@ -53,7 +53,7 @@ class Plan:
 
 
 def with_recipe(subject: Subject, options: Options) -> Options:
-    """A recipe whose own solver is adaptive has its row besides a ladder of Euler's, which can use any budget exactly."""
+    """For a recipe whose own solver is adaptive: the row of dopri5, whichever that is, and a ladder of Euler's, which can use any budget exactly."""
     if options.solver is None and subject.recipe.sampling.solver in ADAPTIVE:
         return replace(options, solver="euler", adaptive=True)
     return options

@@ -81,7 +81,8 @@ def kernel(
     found = torch.tensor(
         [kernel_distance(some(generated, size, generator), some(real, size, generator)) for _ in range(subsets)], dtype=torch.float64
     )
-    return Score(float(found.mean()), float(found.std()) * math.sqrt(size / (least - size)))
+    # The spread over subsets tells the whole sample's (smaller by size / (least - size) in variance); a mean over few subsets varies by a share of its own besides.
+    return Score(float(found.mean()), float(found.std()) * math.sqrt(size / (least - size) + 1 / subsets))
 
 
 def some(x: Float[Tensor, "n d"], count: int, generator: torch.Generator) -> Float[Tensor, "k d"]:

@@ -30,15 +30,25 @@ STATISTICS, CAPTIONS = "statistics.safetensors", "captions.json"
 
 
 def build_cache(
-    recipe: Recipe, folder: Path, *, say: Callable[[str], None] = print, splits: Sequence[str] = ("train", "val"), items: int = ITEMS
+    recipe: Recipe,
+    folder: Path,
+    *,
+    say: Callable[[str], None] = print,
+    splits: Sequence[str] = ("train", "val"),
+    items: int = ITEMS,
+    fits: Callable[[int], object] | None = None,
 ) -> None:
     """Encodes the splits of a recipe into `folder`. A whole cache is checked (every shard's hash) and left; missing and damaged shards are made again.
+
+    fits is called with the number of pictures that are listed for training, before anything is encoded, and raises ValueError where they cannot be used.
 
     Raises ValueError where the folder was made otherwise, naming the difference, where no picture could be read, and where latents overflow fp16.
     """
     made = asked(recipe) | {"autoencoder hash": autoencoder_hash(recipe.autoencoder)}
     names = {"train": recipe.data.train_split, "val": recipe.data.held_out_split}
     images = {split: open_images(recipe.data, names[split]) for split in splits}
+    if fits is not None and "train" in images:
+        fits(len(images["train"]))
     if recipe.data.condition == "text":
         encoder_hash(recipe.text)  # what is missing is said before hours of encoding, and before there is a folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +160,10 @@ class _Build:
             )
         check_same(self.folder, entry, now)
         moved = entry["source"] != source  # which pictures may
+        if moved and source is not None and entry["source"] is not None:
+            self.say(
+                f"{name}: the latents in {self.folder} were made from {entry['source']}; {source} has the same pictures, by names, sizes and a taste of contents"
+            )
         entry["source"] = source
         entry["notes"] = list(images.complaints)  # how they fell into splits, and what is left out
         if moved:

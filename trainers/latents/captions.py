@@ -37,6 +37,11 @@ class CaptionStates:
         self._first = torch.tensor([0, *accumulate(len(each) for each in captions)])
         self._states = states
 
+    @property
+    def hash(self) -> str:
+        """Of the texts and their order."""
+        return _hash([*self.texts, ""])
+
     def __len__(self) -> int:
         """Captions, the null one not counted."""
         return len(self.texts)

@@ -17,7 +17,7 @@ SHARD_KEYS = ("file", "count", "sha256", "broken")
 
 
 def default_folder(recipe: Recipe, runs: Path) -> Path:
-    """runs/cache/READER-SIZE-AUTOENCODER, and what else is out of the ordinary: emoji-64-taef2, folder-flowers-64-taef2, coco-256-vq-f8-squash-first-500.
+    """runs/cache/READER-SIZE-AUTOENCODER, and what else is out of the ordinary: emoji-64-taef2, folder-flowers-64-taef2, coco-256-vq-f8-squash-limit-500.
 
     A folder of one's own pictures gives the cache its name; two folders of one name need --cache, which is said where they meet.
     """
@@ -34,7 +34,7 @@ def default_folder(recipe: Recipe, runs: Path) -> Path:
     if autoencoder.kind != "none" and not data.flip:
         parts.append("unflipped")
     if data.limit is not None:
-        parts.append(f"first-{data.limit}")
+        parts.append(f"limit-{data.limit}")
     return runs / "cache" / "-".join(filter(None, parts))
 
 

@@ -64,7 +64,15 @@ def _held_out(held_out: Mapping[str, Any]) -> list[str]:
         if name in held_out["nats_per_dimension"]:
             nats = held_out["nats_per_dimension"][name]
             lines.append(_line("", f"{about:<22}{'none: a covariance is singular' if nats is None else f'{nats:.4f}'}"))
-    return lines
+    return [*lines, *_worse(held_out["nats_per_dimension"])]
+
+
+def _worse(nats: Mapping[str, float | None]) -> list[str]:
+    """A line where the prior knows less of held-out data than one that knows nothing."""
+    own, standard = nats.get("prior"), nats.get("standard")
+    if own is None or standard is None or own >= standard:
+        return []
+    return [_line("", "worse than N(0, I): too few items for what it fits; fewer parameters (prior.covariance, prior.rank), or more data")]
 
 
 def _drawing(found: Mapping[str, Any]) -> str:

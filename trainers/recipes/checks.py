@@ -61,6 +61,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "coupling.refresh": (0, 1),
     "coupling.weight": (0, 1e12),
     "path.sigma_min": (0, 0.99),
+    "loss.time_mean": (-100, 100),
     "loss.time_std": (1e-6, 100),
     "loss.time_steepness": (1e-6, 100),
     "loss.time_alpha": (1e-3, 1e3),
@@ -80,6 +81,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "training.preview_every": (0, 1 << 40),
     "training.preview_count": (1, 256),
     "training.threads": (1, 1024),
+    "sampling.guidance": (-100, 100),
     "sampling.nfe": (1, 100_000),
     "sampling.count": (2, 1_000_000),
 }

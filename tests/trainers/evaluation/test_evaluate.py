@@ -14,6 +14,7 @@ from trainers.data import open_images
 from trainers.evaluation import Evaluation, Options, evaluate, protocol, table
 from trainers.evaluation.forecast import PIECE
 from trainers.evaluation.moments import moments_of
+from trainers.evaluation.options import plan
 from trainers.evaluation.scores import frechet
 from trainers.sampling import labels, sample
 
@@ -362,6 +363,13 @@ def test_as_many_samples_as_the_recipe_says_unless_given(subject: Affine):
 def test_budgets_unless_given_are_those_that_the_solver_can_use(subject: Affine):
     found = run(subject, Options(count=20, solver="heun", guidance=2.0, measures=("solver-error",), flow_count=4))
     assert [r.nfe for r in found.rows] == [4, 8, 16, 32]
+
+
+def test_exact_ends_are_ten_times_finer_than_the_adaptive_row_unless_told(subject: Affine):
+    assert plan(subject, Options()).exact == 1e-5
+    assert plan(subject, Options(adaptive=True)).exact == pytest.approx(1e-6)
+    assert plan(subject, Options(adaptive=True, tolerance=1e-3)).exact == 1e-5
+    assert plan(subject, Options(adaptive=True, exact=1e-4)).exact == 1e-4
 
 
 def test_a_recipe_that_samples_adaptively_has_that_row_and_a_ladder_of_eulers(subject: Affine):

@@ -75,7 +75,9 @@ def test_the_kernel_distance_of_whole_halves_is_a_plain_loop():
     found = scores.kernel(x, y, generator=generator(), subsets=5)
     assert abs(found.value - np.mean(known)) < 1e-9
     assert found.error is not None
-    assert abs(found.error - np.std(known, ddof=1)) < 1e-9  # halves: the spread itself
+    assert (
+        abs(found.error - math.sqrt(1 + 1 / 5) * np.std(known, ddof=1)) < 1e-9
+    )  # of halves the spread itself, and a fifth of its variance for a mean over five
 
 
 def test_the_error_of_a_kernel_distance_shrinks_with_the_whole_sample_not_with_its_subsets():
@@ -89,7 +91,21 @@ def test_the_error_of_a_kernel_distance_shrinks_with_the_whole_sample_not_with_i
     assert found.error is not None
     of_a_subset = np.std(known, ddof=1) ** 2
     v = of_a_subset / (1 / 5 - 1 / 21)
-    assert abs(found.error - math.sqrt(v / 21)) < 1e-9
+    assert (
+        abs(found.error - math.sqrt(v / 21 + of_a_subset / 6)) < 1e-9
+    )  # six subsets' mean varies about the whole sample's by a sixth of their spread
+
+
+def test_the_error_of_a_kernel_distance_is_the_spread_over_samples_also_where_subsets_are_small():
+    found = [
+        scores.kernel(
+            draws(2 * k, 600, 3), draws(2 * k + 1, 600, 3) + 0.3, generator=torch.Generator().manual_seed(k), subset=30, subsets=4
+        )
+        for k in range(80)
+    ]
+    spread = np.std([each.value for each in found], ddof=1)
+    stated = np.sqrt(np.mean([each.error**2 for each in found if each.error is not None]))
+    assert 0.8 < stated / spread < 1.25  # 80 repetitions tell a spread to 8 %; without the subsets' own share it is .42
 
 
 def test_coverage_is_a_plain_loop_in_pieces_too(monkeypatch: pytest.MonkeyPatch):

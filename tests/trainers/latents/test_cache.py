@@ -1,6 +1,7 @@
 """What a cache holds and gives: every readable picture once, normalised, mirrored where allowed."""
 
 import os
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -213,19 +214,24 @@ def test_latents_that_fp16_cannot_hold_are_refused(tmp_path, monkeypatch):
     assert not list((tmp_path / "train").glob("*"))
 
 
-def test_a_batch_is_read_in_well_under_a_millisecond(tmp_path, unchecked):
-    """128 latents of 32 x 8 x 8 from 40 mapped shards; the best of many, since others use this machine."""
+def test_a_batch_is_read_nearly_as_fast_as_from_one_tensor(tmp_path, unchecked):
+    """128 latents of 32 x 8 x 8 from 40 mapped shards; the best of many, since others use this machine. A loop over the rows takes ten times as long."""
     from time import perf_counter
 
     for number in range(40):
         write_tensors(tmp_path / f"{number}.safetensors", {"latents": torch.randn(64, 32, 8, 8).half()})
     parts = [mapped(tmp_path / f"{number}.safetensors")["latents"] for number in range(40)]
     index = torch.randint(0, 40 * 64, (128,))
-    for in_memory in (True, False):
-        rows = Rows(parts, in_memory)
+    whole = torch.cat(parts)
+
+    def best(take: Callable[[torch.Tensor], torch.Tensor]) -> float:
         times = []
         for _ in range(100):
             start = perf_counter()
-            rows.take(index).float().sub_(0.1).div_(1.1)
+            take(index).float().sub_(0.1).div_(1.1)
             times.append(perf_counter() - start)
-        assert min(times) < 1e-3
+        return min(times)
+
+    plain = best(lambda rows: whole[rows])
+    for in_memory in (True, False):
+        assert best(Rows(parts, in_memory).take) < 5 * plain

@@ -29,7 +29,7 @@ def test_digits_are_cached_as_pixels_where_training_looks_for_them(tmp_path, cap
 def test_a_few_emoji_are_cached_as_latents_with_their_round_trip(tmp_path, capsys):
     options = {"runs": tmp_path, "set": ("data.limit=24",)}
     found = run(capsys, "emoji-condot", **options)
-    assert found["folder"].endswith("emoji-64-taef2-first-24")
+    assert found["folder"].endswith("emoji-64-taef2-limit-24")
     assert found["shape"] == [32, 8, 8]
     assert found["round_trip"]["pictures"] == 24
     assert 20 < found["round_trip"]["psnr_5"] < found["round_trip"]["psnr"] < found["round_trip"]["psnr_95"] < 40

@@ -217,8 +217,14 @@ def test_from_the_command_line(run: Path, run_of: Callable[[str], Path], tmp_pat
     [
         (["--solver", "ddpm"], "solver='ddpm' is for models trained as DDPM"),
         (["--solver", "hein"], "solver='hein' is unknown; did you mean 'heun'?"),
-        (["--nfe", "15"], "nfe=15 cannot be used exactly by heun (2 evaluations per step); nearest: 14 or 16"),
+        (["--nfe", "15"], "--nfe 15 cannot be used exactly by heun; nearest: 14 or 16"),
         (["--condition", "cat"], "condition='cat' is unknown"),
+        (
+            ["--nfe", "6", "--guidance", "2"],
+            "--nfe 6 cannot be used exactly by heun under guidance 2, which takes two evaluations at a time; nearest: 4 or 8",
+        ),
+        (["--rows", "9", "--n", "4"], "--rows 9 must be at most --n 4"),
+        (["--solver", "hern"], "did you mean 'heun'"),
         (["--rows", "-1"], "--rows -1 must be at least 1"),
         (["--n", "0"], "--n 0 must be at least 1"),
         (["--prior", "--trajectories"], "--trajectories needs steps"),

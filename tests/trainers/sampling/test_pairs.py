@@ -17,6 +17,7 @@ from tests.trainers.sampling.conftest import digits, trained
 from tests.trainers.training.commands import run, start
 from trainers.commands.pairs import Pairs
 from trainers.files import read_json, sha256_of, write_json
+from trainers.identity import identity
 from trainers.latents import default_folder
 from trainers.order import Order
 from trainers.pairs import make_pairs, open_pairs
@@ -253,7 +254,7 @@ def test_what_a_student_is_refused(teacher: Path, tmp_path: Path):
     for changed, message in (
         ({"wanted": 100}, "holds 40 of 100 pairs; run the same `pairs` command to its end"),
         ({"autoencoder_hash": "0" * 64}, "in the latents of another autoencoder"),
-        ({"version": 7}, "is not that of pairs of version 1"),
+        ({"version": 7}, "is not that of pairs of version 2"),
     ):
         write_json(out / "manifest.json", manifest | changed)
         with pytest.raises(ValueError, match=message):
@@ -303,3 +304,41 @@ def test_killed_from_outside_the_same_command_goes_on(teacher: Path, tmp_path: P
         status, _, said = run(*given, "--out", out, cwd=tmp_path)
         assert status == 0, said
     assert contents(tmp_path / "killed") == contents(tmp_path / "straight")
+
+
+def test_a_teachers_file_that_was_changed_is_refused_and_made_again(teacher: Path, tmp_path: Path):
+    make(teacher, tmp_path / "pairs")
+    file = tmp_path / "pairs" / "teacher.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9] + bytes(b ^ 1 for b in whole[-9:]))
+    with pytest.raises(ValueError, match=r"teacher\.safetensors is missing or damaged; the same `pairs` command makes it again"):
+        student(teacher, tmp_path / "pairs")
+    make(teacher, tmp_path / "pairs")
+    assert file.read_bytes() == whole
+    student(teacher, tmp_path / "pairs")
+
+
+def test_an_identity_of_pairs_is_their_contents_teacher_and_seed(teacher: Path, tmp_path: Path):
+    recipe = apply(load_trained(teacher).recipe, {"coupling.kind": "pairs"})
+    found = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        make(teacher, tmp_path / name, seed=seed)
+        found.append(identity(apply(recipe, {"coupling.pairs": str(tmp_path / name)}), tmp_path))
+    assert found[0] == found[1]
+    assert {name for name in found[0] if found[0][name] != found[2][name]} == {"pairs seed", "pairs sha256"}
+    manifest = read_json(tmp_path / "b" / "manifest.json")
+    write_json(tmp_path / "b" / "manifest.json", manifest | {"teacher_sha256": "another"})
+    assert identity(apply(recipe, {"coupling.pairs": str(tmp_path / "b")}), tmp_path)["pairs sha256"] != found[0]["pairs sha256"]
+
+
+def test_pairs_that_were_told_other_captions_are_refused(text_run: Path, tmp_path: Path):
+    make(text_run, tmp_path / "pairs")
+    manifest = read_json(tmp_path / "pairs" / "manifest.json")
+    assert len(manifest["captions"]) == 64
+    recipe = apply(load_trained(text_run).recipe, {"coupling.kind": "pairs", "coupling.pairs": str(tmp_path / "pairs")})
+    cache = Path(load_trained(text_run).checkpoint.facts["cache"])
+    open_pairs(recipe, cache)
+    for name in ("captions", "text_encoder"):
+        write_json(tmp_path / "pairs" / "manifest.json", manifest | {name: "another"})
+        with pytest.raises(ValueError, match="were told other captions, or by another text encoder"):
+            open_pairs(recipe, cache)

@@ -139,6 +139,9 @@ def test_devices_that_are_not_here(run: Path):
         load_trained(run, device="gpu")
     with pytest.raises(ValueError, match="device='cuda:99' is not in this machine"):
         load_trained(run, device="cuda:99")
+    for name in ("meta", "mps"):
+        with pytest.raises(ValueError, match=f"device='{name}' cannot be used here"):
+            load_trained(run, device=name)
 
 
 def test_a_checkpoint_samples_as_the_training_did(run_of):

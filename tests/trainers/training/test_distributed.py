@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 from tests.trainers.training.commands import ROOT, run, wait_for_step
 from trainers.checkpoints import all_checkpoints
 from trainers.files import read_json
+from trainers.order import Order
+from trainers.recipes import by_name
 
 STEPS = 20
 
@@ -87,3 +89,40 @@ def test_two_processes_that_are_told_to_stop_one_after_the_other_end_together_an
         assert one["step"] == other["step"]
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
         assert one["loss_by_time"] == pytest.approx(other["loss_by_time"], rel=1e-5)
+
+
+BAD = """
+import os, sys
+from trainers import cli
+from trainers.methods import Method
+real = Method.losses
+def losses(self, network, x_0, x_1, t, told):
+    found = real(self, network, x_0, x_1, t, told)
+    return CHANGED
+Method.losses = losses
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "from_all"),
+    [
+        ("found * (float('nan') if os.environ['RANK'] == '1' else 1)", "loss", False),
+        ("found + (0 * found).sqrt()", "gradient", True),  # finite, with a slope that is not
+    ],
+)
+def test_a_divergence_in_one_of_two_processes_is_one_line_with_its_samples(changed: str, what: str, from_all: bool, tmp_path):
+    (tmp_path / "bad.py").write_text(BAD.replace("CHANGED", changed))
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(tmp_path / "bad.py")]
+    given = ["--", "train", "digits-condot", "--run", "bad", "--set", "training.log_samples=true"]
+    done = subprocess.run([*launch, *given], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert f"the {what} of step 1 is not finite, with samples" in line
+    recipe = by_name("digits-condot")
+    index = Order(1621, recipe.training.batch, recipe.training.seed).index(0)
+    named = [int(part.split()[0]) for part in line.partition("samples ")[2].split(", ")[:3]]
+    half = len(index) // 2
+    assert named == (index if from_all else index[half:])[:3].tolist()
+    assert not list((tmp_path / "bad" / "checkpoints").glob("step-*"))

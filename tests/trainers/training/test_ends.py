@@ -86,6 +86,7 @@ def test_a_finished_run_goes_on_for_more_steps(inside: Path, capsys):
         (("train", "digits-condot", "--run", "."), "is not empty and not a run's folder"),
         (("train", "digits-condoth", "--run", "x"), "did you mean 'digits-condot'"),
         (("train", "digits-condot", "--run", "x", "--set", "training.bach=3"), "did you mean 'training.batch'"),
+        (("train", "digits-condot", "--run", "x", "--set", "sampling.guidance=nan"), "sampling.guidance=nan must lie in -100 to 100"),
         (("train", "digits-condot", "--run", "x", "--set", "training.batch=100000"), "training.batch=100000 is more than the 1621 samples"),
         (("train", "digits-reflow", "--run", "x"), "python -m trainers pairs"),
         (("train", "digits-reflow", "--run", "x", "--set", "coupling.pairs=nowhere"), "nowhere holds no pairs"),
@@ -201,3 +202,27 @@ def test_two_trainings_do_not_share_a_folder(tmp_path, folder):
     last = all_checkpoints(tmp_path / "one" / "checkpoints")[-1]
     last.check()
     assert last.step == len((tmp_path / "one" / "samples.log").read_text().splitlines())
+
+
+def test_fewer_steps_than_are_done_leave_a_runs_record_true(inside: Path, capsys):
+    status, said = main(capsys, "train", "digits-condot", "--run", "run", "--steps", "5", *SHORT[2:])
+    assert status == 0
+    assert "run is trained: 12 steps" in said
+    assert Run(inside / "run").recipe().training.steps == 12
+
+
+def test_a_network_that_cannot_be_is_refused_before_anything_is_encoded(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, said = main(capsys, "train", "emoji-condot", "--run", "x", "--set", "network.channels=32,32")
+    assert status == 2
+    assert "network.heads_of=64 is more than the 32 channels" in said
+    assert "latents" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_that_cannot_be_filled_is_refused_before_anything_is_encoded(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, said = main(capsys, "train", "emoji-condot", "--run", "x", "--set", "data.limit=50")
+    assert status == 2
+    assert "training.batch=128 is more than the 50 samples of the training split" in said
+    assert not list(tmp_path.rglob("*.safetensors"))

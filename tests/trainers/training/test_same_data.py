@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from trainers import cli, runs
-from trainers.checkpoints import all_checkpoints
+from trainers.checkpoints import all_checkpoints, write_state
 from trainers.files import read_json
+from trainers.identity import identity
 from trainers.latents import build_cache, open_cache
 from trainers.recipes import apply, by_name
 from trainers.recipes.schema import Recipe
@@ -60,7 +61,7 @@ def test_a_run_is_not_gone_on_with_over_other_pictures(inside: Path, capsys: pyt
         shutil.rmtree(cache)
     status, said = train(capsys, **given | {"training.steps": "4"})
     assert status == 2
-    assert "was trained on other data (train pictures 36, now 54; train fingerprint" in said
+    assert "was trained on other data (train pictures 36, now 54; val pictures 4, now 6; train fingerprint" in said
     assert "name another --run" in said
     assert {p: p.stat().st_mtime_ns for p in Path("run").rglob("*.safetensors")} == before
     shutil.rmtree(inside / "data")
@@ -117,3 +118,39 @@ def test_a_damaged_checkpoint_does_not_cost_a_sound_one(inside: Path, capsys: py
     assert kept[-1].step == 5
     for checkpoint in kept:
         checkpoint.check()
+
+
+def digits_cache(inside: Path, name: str, **changes: str) -> tuple[Recipe, Path]:
+    recipe = apply(by_name(name), SMALL | changes)
+    build_cache(recipe, inside / "cache", say=lambda _: None)
+    return recipe, inside / "cache"
+
+
+def test_an_identity_knows_classes_and_autoencoder(inside: Path, monkeypatch: pytest.MonkeyPatch):
+    recipe, cache = digits_cache(inside, "digits-condot")
+    found = identity(recipe, cache)
+    assert found["classes"] == [str(k) for k in range(10)]
+    manifest = read_json(cache / "manifest.json")
+    manifest["made"]["autoencoder hash"] = "another"
+    monkeypatch.setattr("trainers.identity.read_manifest", lambda folder: manifest)
+    assert {name for name, value in identity(recipe, cache).items() if value != found[name]} == {"autoencoder"}
+
+
+def test_a_run_is_not_gone_on_with_in_the_latents_of_another_autoencoder(inside: Path, capsys: pytest.CaptureFixture[str]):
+    status, said = train(capsys)
+    assert status == 0, said
+    (folder,) = all_checkpoints(inside / "run" / "checkpoints")
+    facts = {name: value for name, value in folder.facts.items() if name != "checksum"}
+    write_state(folder.folder / "state.json", facts | {"data": facts["data"] | {"autoencoder": "another"}})
+    status, said = train(capsys, **{"training.steps": "4"})
+    assert status == 2
+    assert "was trained on other data (autoencoder another, now" in said
+
+
+def test_a_checkpoint_that_does_not_say_its_data_is_not_gone_on_with(inside: Path, capsys: pytest.CaptureFixture[str]):
+    train(capsys)
+    (folder,) = all_checkpoints(inside / "run" / "checkpoints")
+    write_state(folder.folder / "state.json", {name: value for name, value in folder.facts.items() if name not in ("checksum", "data")})
+    status, said = train(capsys, **{"training.steps": "4"})
+    assert status == 2
+    assert "does not say which data it was trained on" in said
