@@ -66,6 +66,10 @@ def picture(text: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
+def apart(shown: str, pixels: torch.Tensor) -> float:
+    return float(np.abs(picture(shown).astype(int) - np.asarray(grid(pixels)).astype(int)).mean())
+
+
 def test_runs_and_exports_with_a_checkpoint_are_listed_by_themselves(lab: Lab, runs: Path):
     (runs / "empty").mkdir(exist_ok=True)
     (runs / "empty" / "recipe.toml").write_text("name = 'x'")
@@ -106,9 +110,11 @@ def test_panels_have_the_same_numbers_and_their_pictures_are_samples_own(lab: La
         condition = torch.tensor([3, 7] * 3)
         made = sample(model, 6, seed=5, solver=solver, nfe=8, guidance=guidance, condition=condition)
         shown = next(r for r in rungs if (r["panel"], r["nfe"]) == (k, 8))["picture"]
-        assert (
-            np.abs(picture(shown).astype(int) - np.asarray(grid(model.decode(made.x))).astype(int)).max() <= 1
-        )  # one thread or two round alike
+        assert apart(shown, model.decode(made.x)) < 2e-3  # in levels of 255, on average: a number that is rounded up here and down there
+        plain = sample(model, 6, seed=5, solver=solver, nfe=8, condition=condition)
+        other = sample(load_trained(runs / place), 6, seed=5, solver=solver, nfe=8, guidance=guidance, condition=condition)
+        assert guidance == 1 or apart(shown, model.decode(plain.x)) > 0.02
+        assert weights == "ema" or apart(shown, model.decode(other.x)) > 0.02
         zeroth = next(r for r in rungs if (r["panel"], r["nfe"]) == (k, 0))["picture"]
         assert np.array_equal(picture(zeroth), np.asarray(grid(model.decode(made.x_0))))
 
