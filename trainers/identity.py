@@ -6,6 +6,7 @@ from typing import Any
 
 from trainers.checkpoints import Checkpoint
 from trainers.files import read_json, sha256_of
+from trainers.hdf5_pairs import pairs_files
 from trainers.latents.manifest import read_manifest
 from trainers.recipes import Recipe
 from trainers.text import encoder_hash
@@ -19,6 +20,8 @@ def identity(recipe: Recipe, cache: Path) -> dict[str, Any]:
     """
     if recipe.coupling.kind == "pairs":
         assert recipe.coupling.pairs is not None
+        if files := pairs_files(Path(recipe.coupling.pairs)):
+            return {"pairs files": len(files), "pairs sha256": hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()}
         manifest = read_json(Path(recipe.coupling.pairs) / "manifest.json")
         hashes = "".join([manifest["teacher_sha256"], *(shard["sha256"] for shard in manifest["shards"])])
         found = {"pairs": manifest["n"], "pairs seed": manifest["seed"], "pairs sha256": hashlib.sha256(hashes.encode()).hexdigest()}

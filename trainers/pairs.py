@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from lab.couplings import Prior
+from lab.priors import Gaussian
 from lab.solvers import ADAPTIVE
 from lab.stored_pairs import SeededNoise, StoredPairs
 from trainers.autoencoders import autoencoder_hash
 from trainers.checkpoints import part_of, read_tensors
 from trainers.commands.pairs import Pairs
 from trainers.files import is_partial, read_json, sha256_of, write_atomically, write_json
+from trainers.hdf5_pairs import pairs_files, read_pairs
 from trainers.latents import Normalisation, open_cache
 from trainers.order import CAPTION
 from trainers.priors import FittedPrior
@@ -195,12 +197,15 @@ def _shard(
 
 
 def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior, Callable[[int], str]]:
-    """The pairs of a recipe's coupling.pairs for training, and every twentieth of them held out; the teacher's prior.
+    """The pairs of a recipe's coupling.pairs for training, and every twentieth of them held out; the teacher's prior. Pairs files of HDF5 are taken as they are stored.
 
     Raises ValueError where the folder holds no pairs or not all that were wanted, is damaged, or was made by a model of other latents or conditions.
     """
     assert recipe.coupling.pairs is not None
     folder = Path(recipe.coupling.pairs)
+    if not (folder / MANIFEST).is_file() and pairs_files(folder):
+        plain = Normalisation(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
+        return _split(read_pairs(recipe, folder), FittedPrior("standard", Gaussian(), {}), normalisation=plain)
     if not (folder / MANIFEST).is_file():
         raise ValueError(f"{folder} holds no pairs; `python -m trainers pairs RUN --out {folder}` makes them")
     manifest = _manifest(folder)
@@ -226,21 +231,23 @@ def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior
             f"{folder} holds pairs that were told other captions, or by another text encoder, than those of {cache}; bring those back, or make the pairs anew"
         )
     stored = StoredPairs(SeededNoise(manifest["seed"], torch.arange(len(x_1)), NOISE, _prior(prior, captions)), x_1, condition)
-    held_out = torch.arange(len(x_1)) % HELD_OUT == HELD_OUT - 1
+    return _split(
+        stored,
+        prior,
+        classes=tuple(manifest["classes"]),
+        law=teacher.get("label_law"),
+        normalisation=Normalisation.from_state(part_of(teacher, "normalisation")),
+        captions=captions,
+        null_text=teacher.get("null_text"),
+    )
 
-    def source(rows: Tensor) -> PairsSource:
-        return PairsSource(
-            stored,
-            torch.nonzero(rows)[:, 0],
-            classes=tuple(manifest["classes"]),
-            law=teacher.get("label_law"),
-            normalisation=Normalisation.from_state(part_of(teacher, "normalisation")),
-            captions=captions,
-            null_text=teacher.get("null_text"),
-        )
 
-    rows = torch.nonzero(~held_out)[:, 0]
-    return source(~held_out), source(held_out), prior, lambda i: f"pair {int(rows[i])}"
+def _split(stored: StoredPairs, prior: FittedPrior, **told: Any) -> tuple[Source, Source, FittedPrior, Callable[[int], str]]:
+    """Training pairs and held-out ones, the prior, and what a training pair is called."""
+    held_out = torch.arange(len(stored)) % HELD_OUT == HELD_OUT - 1
+    trained, other = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))
+    told = {"classes": (), "law": None} | told
+    return PairsSource(stored, trained, **told), PairsSource(stored, other, **told), prior, lambda i: f"pair {int(trained[i])}"
 
 
 def _prior(fitted: FittedPrior, captions: Any) -> Prior:

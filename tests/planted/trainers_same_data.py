@@ -3,6 +3,7 @@
 from tests.faults import Fault
 
 PAIRS = "tests/trainers/sampling/test_pairs.py::"
+HDF5 = "tests/trainers/sampling/test_hdf5_pairs.py::"
 SAME = "tests/trainers/training/test_same_data.py::"
 FAULTS = (
     Fault("trainers/identity.py", "    if changed:", "    if False:", SAME + "test_a_run_is_not_gone_on_with_over_other_pictures"),
@@ -108,5 +109,17 @@ FAULTS = (
         "/ (least - size) + 1 / subsets)",
         "/ (least - size))",
         "tests/trainers/evaluation/test_scores.py::test_the_error_of_a_kernel_distance_is_the_spread_over_samples_also_where_subsets_are_small",
+    ),
+    Fault(
+        "trainers/hdf5_pairs.py",
+        "            noises.append(noise)",
+        "            noises.append(sample)",
+        HDF5 + "test_noises_and_samples_are_the_stored_ones_over_all_files",
+    ),
+    Fault(
+        "trainers/identity.py",
+        '"".join(map(sha256_of, files))',
+        '""',
+        HDF5 + "test_an_identity_is_that_of_the_files",
     ),
 )

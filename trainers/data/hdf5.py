@@ -2,7 +2,7 @@
 
 In a shard, "image" is one array of uint8 (n, h, w, 3) or (n, 3, h, w); or each picture is a group or array "0", "1", ... of its own, with "image" in it where it is a
 group. There are no classes and no captions. Pairs files, shards with groups "0", "1", ... of source and target that a model made for reflow, are told apart and
-described by `python -m trainers data`; they are not pictures to train on.
+described by `python -m trainers data`; they are no pictures, but a reflow recipe takes them for its pairs (trainers.hdf5_pairs).
 """
 
 from collections import Counter
@@ -161,7 +161,7 @@ def open_hdf5(path: Path, options: DataOptions, split: str) -> Hdf5:
     for shard in shards:
         if shard.layout == "pairs":
             raise ValueError(
-                f"{shard.path} holds pairs of source and target for reflow, not pictures; `python -m trainers pairs` makes the pairs that a recipe can name"
+                f"{shard.path} holds pairs of source and target for reflow, not pictures; name its folder in coupling.pairs of a reflow recipe"
             )
     return Hdf5(path, shards, split, options)
 

@@ -116,9 +116,15 @@ def test_a_divergence_in_one_of_two_processes_is_one_line_with_its_samples(chang
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "true"}
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(tmp_path / "bad.py")]
     given = ["--", "train", "digits-condot", "--run", "bad", "--set", "training.log_samples=true"]
-    done = subprocess.run([*launch, *given], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode != 0
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    process = subprocess.Popen([*launch, *given], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        said = process.communicate(timeout=150)[1]
+    except subprocess.TimeoutExpired:
+        for left in [*psutil.Process(process.pid).children(recursive=True), process]:  # workers lead sessions of their own
+            left.kill()
+        raise
+    assert process.returncode != 0
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
     assert f"the {what} of step 1 is not finite, with samples" in line
     recipe = by_name("digits-condot")
     index = Order(1621, recipe.training.batch, recipe.training.seed).index(0)
