@@ -115,8 +115,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/pairs.py",
-        "torch.arange(len(x_1)) % HELD_OUT == HELD_OUT - 1",
-        "torch.arange(len(x_1)) % HELD_OUT == 0",
+        "torch.arange(len(stored)) % HELD_OUT == HELD_OUT - 1",
+        "torch.arange(len(stored)) % HELD_OUT == 0",
         f"{TESTS}/test_pairs.py::test_the_noise_of_a_pair_is_the_teachers_bit_for_bit",
     ),
     Fault(
