@@ -11,6 +11,8 @@ PLAINER = (
     (r"^Missing from python -m [\w ]+: ", "what is missing: "),
     (r" \(required\)", ""),
     (r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.+)", r"\1 \2 must be a whole number"),
+    (r"Error parsing (\S+): no type matching \{None\}\|INT could be instantiated from \[(.+)\]\.", r"\1 \2 must be a whole number"),
+    (r"Error parsing (\S+): no type matching \{None\}\|FLOAT could be instantiated from \[(.+)\]\.", r"\1 \2 must be a number"),
     (r"Error parsing (\S+): could not convert string to float: (.+)", r"\1 \2 must be a number"),
 )
 
@@ -34,12 +36,14 @@ def duration(seconds: float) -> str:
 
 
 def one_line(box: str) -> str:
-    """The message inside the box that tyro draws around a complaint, up to its first rule."""
+    """The message inside the box that tyro draws around a complaint, from its title to the next rule; where the output takes no such letters, the box is of dashes."""
     said = []
     for line in box.splitlines()[1:]:
         text = line.strip("│ ")
-        if not text or set(text) <= {"─", "╰", "╯", "┄"}:
-            break
+        if not text or set(text) <= set("─╰╯┄-"):
+            if said:
+                break
+            continue  # the rule below a title in dashes
         said.append(text)
     text = " ".join(said)
     for pattern, plain in PLAINER:

@@ -4,21 +4,19 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trainers.files import read_json
-from trainers.jobs.names import check_name, is_run
-from trainers.layout import CHECKPOINTS, RECIPE
+from trainers.jobs.names import NAME, check_name, is_run
+from trainers.layout import CHECKPOINTS, RECIPE, STATE, steps_of
 
 SHIPPED = Path(__file__).parent.parent / "assets" / "checkpoints"
-STATE = "state.json"
 
 
 @dataclass(frozen=True)
 class Model:
     """A run's newest checkpoint as its small files show it. `place`: shipped or runs; `steps`: of its checkpoints, the newest first; `weights`: folders that can be sampled.
 
-    condition: none, class or text; shape: of a latent; size: of a picture's side; told_as: the classes' names; seconds: spent training.
+    condition: none, class or text; shape: of a latent; size: of a picture's side; seconds: spent training.
     """
 
     place: str
@@ -47,7 +45,7 @@ def models(runs: Path, shipped: Path = SHIPPED) -> list[Model]:
     found = []
     for place, folder in (("shipped", shipped), ("runs", runs)):
         for name in sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else ():
-            if not name.startswith(".") and is_run(folder / name) and (model := read_model(place, folder / name)) is not None:
+            if NAME.fullmatch(name) and is_run(folder / name) and (model := read_model(place, folder / name)) is not None:
                 found.append(model)
     return found
 
@@ -58,7 +56,7 @@ def checkpoint_folder(runs: Path, id_: str, step: int | None = None, shipped: Pa
     home = {"shipped": shipped, "runs": runs}.get(place)
     if home is None or not is_run(home / check_name(name)):
         raise ValueError(f"there is no model {id_[:100]!r}")
-    steps = _steps(home / name)
+    steps = steps_of(home / name)
     if not steps or (step is not None and step not in steps):
         known = f"; it has {', '.join(map(str, steps))}" if steps else ""
         raise ValueError(f"{id_} has no checkpoint{'' if step is None else f' of step {step}'}{known}")
@@ -67,7 +65,7 @@ def checkpoint_folder(runs: Path, id_: str, step: int | None = None, shipped: Pa
 
 def read_model(place: str, folder: Path) -> Model | None:
     """What the small files of a run say; None where it has no checkpoint, or they cannot be read."""
-    steps = _steps(folder)
+    steps = steps_of(folder)
     if not steps:
         return None
     newest = folder / CHECKPOINTS / f"step-{steps[0]:08d}"
@@ -93,9 +91,3 @@ def read_model(place: str, folder: Path) -> Model | None:
         )
     except (OSError, ValueError, KeyError, TypeError):  # damaged, or being written: not one that can be sampled
         return None
-
-
-def _steps(folder: Path) -> tuple[int, ...]:
-    place = folder / CHECKPOINTS
-    names: list[Any] = [entry.name for entry in os.scandir(place)] if place.is_dir() else []
-    return tuple(sorted((int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdigit()), reverse=True))

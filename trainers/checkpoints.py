@@ -21,13 +21,13 @@ from torch import Tensor
 
 from trainers.ema import Average
 from trainers.files import read_json, remove, sha256_of, write_atomically, write_json
+from trainers.layout import STATE
 from trainers.networks import Network
 from trainers.pickles import refuse_pickle
 from trainers.recipes.files import from_toml, to_toml
 from trainers.recipes.schema import Recipe
 
 VERSION = 1
-STATE = "state.json"
 CONVENTIONS = {"direction": "t = 0 is the prior, t = 1 the data", "velocity": "dx/dt, towards the data"}
 
 

@@ -18,6 +18,7 @@ from lab.solvers import Counted, Field, Trajectory
 from trainers.networks import DDPM_STEPS
 
 DIFFUSION = ("ddpm", "ddim-scheduler", "dpm-solver++")
+RANDOM = ("ddpm",)  # whose steps add noise: their end points follow no flow, and have no error against one
 VARIANCE = 0x44445000  # the stream of the ancestral steps' noise
 
 

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from lab.checks import check_name, unknown
-from lab.solvers import ADAPTIVE, nearest_nfe
+from lab.solvers import ADAPTIVE
 from trainers.bars import QUIET, bar
 from trainers.commands.sample import Sample
-from trainers.diffusion import DIFFUSION
 from trainers.files import read_json, write_atomically, write_json
 from trainers.grids import grid, save_png, to_image
-from trainers.sampling import SOLVERS, Samples, labels, sample, start
+from trainers.sampling import SOLVERS, Samples, budgets_near, labels, sample, start
 from trainers.trained import Trained, load_trained
 
 ABOUT = "samples.json"
@@ -84,9 +83,10 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     if wanted.prior and wanted.trajectories:
         raise ValueError("--trajectories needs steps, and --prior takes none; leave one of them out")
     trained = load_trained(wanted.folder, wanted.weights, wanted.device)
-    _check_budget(wanted, trained)
+    told = trained.recipe.data.condition != "none"
+    guidance = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if told else 1.0)
+    _check_budget(wanted, guidance)
     condition, names = conditions(trained, wanted.condition, wanted.n, wanted.seed)
-    guidance = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if condition is not None else 1.0)
     with bar(wanted.n, "sampling", "samples", wait=QUIET if wanted.prior else 0) as shown:
         made = (
             _prior_alone(trained, wanted, condition)
@@ -137,16 +137,13 @@ def make(wanted: Sample, say: Callable[[str], None]) -> dict[str, Any]:
     return about
 
 
-def _check_budget(wanted: Sample, trained: Trained) -> None:
+def _check_budget(wanted: Sample, scale: float) -> None:
     """ValueError, before anything slow, for evaluations that the solver cannot use exactly, guidance counted."""
-    told = trained.recipe.data.condition != "none"
-    scale = wanted.guidance if wanted.guidance is not None else (trained.recipe.sampling.guidance if told else 1.0)
     if wanted.prior or wanted.solver in ADAPTIVE:
         return
-    per_call = 1 if scale == 1 else 2
-    nearest = nearest_nfe("euler" if wanted.solver in DIFFUSION else wanted.solver, wanted.nfe, per_call)
+    nearest = budgets_near(wanted.solver, wanted.nfe, scale)
     if nearest != (wanted.nfe,):
-        why = f" under guidance {scale:g}, which takes two evaluations at a time" if per_call == 2 else ""
+        why = f" under guidance {scale:g}, which takes two evaluations at a time" if scale != 1 else ""
         raise ValueError(f"--nfe {wanted.nfe} cannot be used exactly by {wanted.solver}{why}; nearest: {' or '.join(map(str, nearest))}")
 
 

@@ -12,9 +12,13 @@ from trainers.bars import QUIET, track
 from trainers.data.hdf5 import DAMAGE, ENDINGS, read_shard
 from trainers.recipes.schema import Recipe
 
+MANIFEST = "manifest.json"  # of pairs that `python -m trainers pairs` made
+
 
 def pairs_files(folder: Path) -> list[Path]:
-    """The HDF5 files of a folder, or the file itself, in order."""
+    """The HDF5 files of a folder, or the file itself, in order; none of a folder of pairs that were made here, whatever else lies in it."""
+    if (folder / MANIFEST).is_file():
+        return []
     files = [folder] if folder.is_file() else sorted(folder.glob("*"))
     return [file for file in files if file.suffix.lower() in ENDINGS and not file.name.startswith(".")]
 

@@ -6,12 +6,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 RECIPE, METRICS, SAMPLES, CHECKPOINTS = "recipe.toml", "metrics.jsonl", "samples", "checkpoints"
+STATE = "state.json"  # of a checkpoint
 PROCESS, LOCK = "process.json", "lock"  # of a training: its number and start, and what it holds while it lives
 JOB, JOB_LOCK, LOG = (
     "job.json",
     "job.lock",
     "log.txt",
 )  # of a training that runs in the background: what was asked, its keeper's lock, what it said
+
+
+def steps_of(run: Path) -> tuple[int, ...]:
+    """Of a run's checkpoints by their folders' names, the newest first; they are not looked into."""
+    place = run / CHECKPOINTS
+    names = [entry.name for entry in os.scandir(place)] if place.is_dir() else []
+    return tuple(sorted((int(name[5:]) for name in names if name.startswith("step-") and name[5:].isdigit()), reverse=True))
 
 
 def is_held(lock: Path) -> bool:

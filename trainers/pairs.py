@@ -21,7 +21,7 @@ from trainers.autoencoders import autoencoder_hash
 from trainers.checkpoints import part_of, read_tensors
 from trainers.commands.pairs import Pairs
 from trainers.files import is_partial, read_json, sha256_of, write_atomically, write_json
-from trainers.hdf5_pairs import pairs_files, read_pairs
+from trainers.hdf5_pairs import MANIFEST, pairs_files, read_pairs
 from trainers.latents import Normalisation, open_cache
 from trainers.order import CAPTION
 from trainers.priors import FittedPrior
@@ -34,7 +34,7 @@ from trainers.trained import Trained, load_trained
 
 VERSION = 2
 SHARD = 1024  # pairs
-MANIFEST, TEACHER = "manifest.json", "teacher.safetensors"
+TEACHER = "teacher.safetensors"
 HELD_OUT = 20  # every so manieth pair is held out
 
 
@@ -203,7 +203,7 @@ def open_pairs(recipe: Recipe, cache: Path) -> tuple[Source, Source, FittedPrior
     """
     assert recipe.coupling.pairs is not None
     folder = Path(recipe.coupling.pairs)
-    if not (folder / MANIFEST).is_file() and pairs_files(folder):
+    if pairs_files(folder):
         plain = Normalisation(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
         return _split(read_pairs(recipe, folder), FittedPrior("standard", Gaussian(), {}), normalisation=plain)
     if not (folder / MANIFEST).is_file():

@@ -16,7 +16,7 @@ from lab.checks import check_name
 from lab.guidance import Guided
 from lab.paths import Path
 from lab.random import normals, uniforms
-from lab.solvers import ADAPTIVE, FIXED_STEP, Field, solve
+from lab.solvers import ADAPTIVE, FIXED_STEP, Field, nearest_nfe, solve
 from trainers.diffusion import DIFFUSION, denoise
 
 NOISE, LABEL, COMPONENT = range(0x53414D00, 0x53414D00 + 3)  # streams of a sampling seed
@@ -69,6 +69,13 @@ class Samples:
     nfe: float
     states: Float[Tensor, "k n c h w"] | None = None
     times: Float[Tensor, " k"] | None = None
+
+
+def budgets_near(solver: str, nfe: int, guidance: float) -> tuple[int, ...]:
+    """The budgets nearest to `nfe` that a solver of fixed steps can use exactly, guidance's two at a time counted: (nfe,) itself, or the next below and above."""
+    return nearest_nfe(
+        "euler" if solver in DIFFUSION else solver, nfe, 1 if guidance == 1 else 2
+    )  # DDPM's samplers take one evaluation a step
 
 
 def labels(law: Float[Tensor, " c"], samples: Int[Tensor, " n"], seed: int) -> Int[Tensor, " n"]:

@@ -154,7 +154,7 @@ def _device(name: torch.device | str) -> torch.device:
         raise ValueError(f"device={str(name)!r} is not in this machine, which has {torch.cuda.device_count()} GPUs; take cpu")
     try:
         torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+    except (RuntimeError, AssertionError) as error:  # torch raises the latter for a device that it was not built for, such as xpu
         raise ValueError(f"device={str(name)!r} cannot be used here ({str(error).splitlines()[0]}); take cpu") from error
     return device
 

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from lab.checks import check_name, whole_number
 from lab.grids import GRIDS
-from lab.solvers import ADAPTIVE, nearest_nfe
-from trainers.diffusion import DIFFUSION
+from lab.solvers import ADAPTIVE
+from trainers.diffusion import DIFFUSION, RANDOM
 from trainers.evaluation.flow_measures import Flow, follow, solver_error
 from trainers.galleries import conditions
 from trainers.grids import grid
-from trainers.sampling import SOLVERS, sample, start
+from trainers.sampling import SOLVERS, budgets_near, sample, start
 from trainers.trained import Trained, load_trained
 
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -41,13 +41,9 @@ class Panel:
     grid: str
     guidance: float
 
-    @property
-    def per_call(self) -> int:
-        return 1 if self.guidance == 1 else 2
-
     def can(self, nfe: int) -> bool:
         """Whether the solver can use this budget exactly."""
-        return nearest_nfe("euler" if self.solver in DIFFUSION else self.solver, nfe, self.per_call) == (nfe,)
+        return budgets_near(self.solver, nfe, self.guidance) == (nfe,)
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def _wish(given: Mapping[str, Any]) -> Wish:
         _within("seed", given.get("seed", 0), 0, 2**63),
         _within("nfe", given.get("nfe", 8), 1, LADDER[-1]),
         tuple(told),
-        bool(given.get("exact", True)),
+        _truth("exact", given.get("exact", True)),
     )
 
 
@@ -92,6 +88,12 @@ def _within(name: str, value: Any, least: int, most: int) -> int:
     if number > most:
         raise ValueError(f"{name}={number} is too many; at most {most}")
     return number
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false")
+    return value
 
 
 def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
 def run(given: Mapping[str, Any], pipe: Connection) -> None:
     """Works a wish off. `given` is what `check` returned, and `folders`, those of the checkpoints."""
     began = time.perf_counter()
-    wish = _wish({**given, "panels": list(given["panels"]), "told": list(given["told"])})
+    wish = Wish(**{name: value for name, value in given.items() if name != "folders"})
     try:
         _work(wish, [Path(folder) for folder in given["folders"]], pipe)
         pipe.send(("end", {"seconds": time.perf_counter() - began}, []))
@@ -165,7 +167,7 @@ def _rung(k: int, panel: Panel, condition: Tensor | None, wish: Wish, nfe: int, 
 
 
 def _exact(k: int, panel: Panel, condition: Tensor | None, wish: Wish, ends: dict[int, Tensor], pipe: Connection) -> None:
-    """The checkpoint's own adaptive end points from the same x_0, and how far off each rung is, in latents and in pixels."""
+    """The checkpoint's own adaptive end points from the same x_0, and how far off each rung is, in latents and in pixels; not of solvers whose steps are random."""
     model = panel.model
     x_0 = start(model, torch.arange(wish.n), condition, wish.seed)
     try:
@@ -175,7 +177,7 @@ def _exact(k: int, panel: Panel, condition: Tensor | None, wish: Wish, ends: dic
         return
     pictures = model.decode(flow.ends.float())
     errors = {}
-    for nfe, x in sorted(ends.items()):
+    for nfe, x in sorted(ends.items()) if panel.solver not in RANDOM else ():
         found = solver_error(x, flow)
         off = (model.decode(x).double() - pictures.double()).flatten(1).square().mean(1)
         errors[nfe] = asdict(found) | {"resolved": found.resolved, "pixels": float(off.mean().sqrt() / 255)}

@@ -139,6 +139,9 @@ def test_ddpm_has_its_own_samplers_and_others_do_not(lab: Lab):
     events = heard(lab, begin(lab, {"model": "runs/ddpm", "solver": "dpm-solver++"}, n=2, nfe=4, exact=False).json()["id"])
     assert events[-1][0] == "end"
     assert not [name for name, _ in events if name == "exact"]
+    events = heard(lab, begin(lab, {"model": "runs/ddpm", "solver": "ddpm"}, n=2, nfe=4).json()["id"])
+    (exact,) = [numbers for name, numbers in events if name == "exact"]
+    assert exact.get("errors") == {}  # random steps follow no flow
     (name, numbers) = heard(lab, begin(lab, {"model": "runs/condot", "solver": "ddpm"}, n=2).json()["id"])[-1]
     assert (name, numbers["error"]) == (
         "failed",
@@ -159,6 +162,7 @@ BAD = [
     ({"panels": [{"model": "runs/condot"}], "nfe": 10_000}, "nfe=10000 is too many; at most 64"),
     ({"panels": [{"model": "runs/condot"}], "n": 0}, "n=0 must be a whole number of at least 1"),
     ({"panels": [{"model": "runs/condot"}], "told": ["x" * 10_000]}, "a prompt of 10,000 characters is too long; at most 300 are read"),
+    ({"panels": [{"model": "runs/condot"}], "exact": "no"}, "exact must be true or false"),
     ({"panels": [{"model": "runs/condot"}], "told": "seven"}, "told must be a list of at most 64 texts"),
 ]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from lab.checks import check_name, whole_number
 from lab.grids import GRIDS
-from lab.solvers import ADAPTIVE, FIXED_STEP, nearest_nfe
+from lab.solvers import ADAPTIVE, FIXED_STEP
 from trainers.commands.evaluate import Options
 from trainers.diffusion import DIFFUSION
 from trainers.evaluation.flow_measures import LOOSER
 from trainers.evaluation.subject import Subject
-from trainers.sampling import SOLVERS
+from trainers.sampling import SOLVERS, budgets_near
 
 MEASURES = (
     "frechet",
@@ -72,7 +72,7 @@ def plan(subject: Subject, options: Options) -> Plan:
     check_name("grid", grid, GRIDS)
     if solver in DIFFUSION and grid != "uniform":
         raise ValueError(f"grid={grid!r} is for solvers of the velocity; {solver} goes through its own thousand steps: leave it uniform")
-    budgets = _budgets(subject, options, solver, 1 if guidance == 1 else 2)
+    budgets = _budgets(subject, options, solver, guidance)
     return Plan(
         count,
         whole_number("seed", options.seed, 0),
@@ -109,7 +109,7 @@ def _measures(options: Options, told: bool) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name in wanted)
 
 
-def _budgets(subject: Subject, options: Options, solver: str, per_call: int) -> tuple[int, ...]:
+def _budgets(subject: Subject, options: Options, solver: str, guidance: float) -> tuple[int, ...]:
     check_name("solver", solver, SOLVERS)
     if solver in ADAPTIVE:
         raise ValueError(
@@ -117,13 +117,12 @@ def _budgets(subject: Subject, options: Options, solver: str, per_call: int) -> 
         )
     if solver in DIFFUSION and subject.noise is None:
         raise ValueError(f"solver={solver!r} is for models trained as DDPM; take one of {', '.join(FIXED_STEP)}")
-    fixed = solver if solver in FIXED_STEP else "euler"  # one evaluation a step, as DDPM's samplers
     if not options.nfe:
-        return tuple(n for n in BUDGETS if nearest_nfe(fixed, n, per_call) == (n,))
+        return tuple(n for n in BUDGETS if budgets_near(solver, n, guidance) == (n,))
     for n in options.nfe:
         whole_number("nfe", n, 1)
-        nearest = nearest_nfe(fixed, n, per_call)
+        nearest = budgets_near(solver, n, guidance)
         if nearest != (n,):
-            guided = ", two a step for guidance," if per_call == 2 else ""
+            guided = ", two a step for guidance," if guidance != 1 else ""
             raise ValueError(f"nfe={n}{guided} cannot be used exactly by {solver}; nearest: {' or '.join(map(str, nearest))}")
     return tuple(dict.fromkeys(options.nfe))

@@ -17,7 +17,7 @@ from torch import Tensor
 from lab.command_line import duration
 from lab.random import generator
 from trainers.bars import bar
-from trainers.diffusion import DIFFUSION
+from trainers.diffusion import DIFFUSION, RANDOM
 from trainers.evaluation import scores
 from trainers.evaluation.conditions import conditions
 from trainers.evaluation.flow_measures import Flow, Likelihood, follow, likelihood, solver_error
@@ -179,7 +179,7 @@ class Study:
         if drawn.latents is not None and real.latents is not None and real.latents.moments is not None:
             found["latents_frechet"] = Score(scores.frechet(drawn.latents, real.latents.moments))
         closest = self._nearest(x, found)
-        if nfe != 0 and (self.plan.solver != "ddpm" or nfe is None):  # none for x_0, and none where steps are random
+        if nfe != 0 and (self.plan.solver not in RANDOM or nfe is None):  # none for x_0, and none where steps are random
             self.ends[name] = drawn.x
         return Row(name, drawn.nfe, self.plan.count, found, None, closest, time.perf_counter() - started)
 
@@ -278,7 +278,7 @@ class Study:
             found.append(
                 f"the exact ends are too coarse to tell the solver error of {', '.join(self.unresolved)} to a tenth; finer, and slower: --exact {self.plan.exact / 10:g}"
             )
-        if self.plan.solver in DIFFUSION and self.ends:
+        if self.plan.solver in DIFFUSION and self.plan.solver not in RANDOM and self.ends:
             found.append(
                 f"{self.plan.solver} ends with the data that its last step predicts, the exact flow at t = {self.subject.last_time:g} with the noise that is left there: "
                 "its solver error holds that difference at every budget, and does not fall to zero"

@@ -10,7 +10,7 @@ from typing import Any
 from lab.command_line import FINISHED, STOPPED
 from trainers.files import read_json
 from trainers.jobs.queue import place
-from trainers.layout import CHECKPOINTS, JOB, JOB_LOCK, LOCK, LOG, METRICS, PROCESS, RECIPE, is_held
+from trainers.layout import JOB, JOB_LOCK, LOCK, LOG, METRICS, PROCESS, RECIPE, is_held, steps_of
 
 ALIVE = ("queued", "running", "paused")
 STATES = (*ALIVE, "stopped", "finished", "failed", "interrupted", "damaged")
@@ -84,7 +84,7 @@ def read_facts(folder: Path) -> Facts:
         about=str(recipe.get("about", "")),
         step=int(record.get("step", 0)),
         steps=int(training.get("steps", 0)),
-        saved=_saved(folder / CHECKPOINTS),
+        saved=next(iter(steps_of(folder)), 0),
         loss=_number(record.get("loss")),
         images_per_second=_number(record.get("images_per_second")),
         seconds_left=_number(record.get("seconds_left")),
@@ -182,15 +182,6 @@ def read_job(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
     except ValueError as error:
         return None, str(error)
     return (found, None) if isinstance(found, dict) else (None, f"{path} is damaged: it holds no object")
-
-
-def _saved(checkpoints: Path) -> int:
-    """The step of the newest checkpoint by its name; 0 where there is none."""
-    try:
-        names = [entry.name for entry in os.scandir(checkpoints) if entry.name.startswith("step-")]
-    except FileNotFoundError:
-        return 0
-    return max((int(name[5:]) for name in names if name[5:].isdigit()), default=0)
 
 
 def last_record(metrics: Path) -> dict[str, Any]:

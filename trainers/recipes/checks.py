@@ -4,7 +4,7 @@ from typing import Any
 
 from lab.checks import check_name
 from lab.grids import GRIDS
-from lab.solvers import ADAPTIVE, nearest_nfe
+from lab.solvers import ADAPTIVE
 from trainers.recipes import schema
 from trainers.recipes.schema import Recipe
 from trainers.recipes.settings import flatten
@@ -193,7 +193,7 @@ def _check_loss(recipe: Recipe) -> None:
 def _check_sampling(recipe: Recipe) -> None:
     """Previews are made in the middle of a training, which a solver that cannot do what it is asked would end."""
     from trainers.diffusion import DIFFUSION
-    from trainers.sampling import SOLVERS
+    from trainers.sampling import SOLVERS, budgets_near
 
     sampling, conditioned = recipe.sampling, recipe.data.condition != "none"
     check_name("sampling.solver", sampling.solver, SOLVERS)
@@ -206,12 +206,12 @@ def _check_sampling(recipe: Recipe) -> None:
         )
     if sampling.solver in ADAPTIVE:
         return
-    per_call = 2 if conditioned and sampling.guidance != 1 else 1
-    nearest = nearest_nfe(sampling.solver, sampling.nfe, per_call)
+    scale = sampling.guidance if conditioned else 1.0
+    nearest = budgets_near(sampling.solver, sampling.nfe, scale)
     if nearest != (sampling.nfe,):
         told = " or ".join(map(str, nearest))
         raise ValueError(
-            f"sampling.nfe={sampling.nfe} cannot be used exactly by {sampling.solver}{' under guidance' if per_call == 2 else ''}; nearest: {told}"
+            f"sampling.nfe={sampling.nfe} cannot be used exactly by {sampling.solver}{' under guidance' if scale != 1 else ''}; nearest: {told}"
         )
 
 

@@ -288,3 +288,9 @@ def test_the_tiny_imagenet_tar():
     batch = next(images.batches(8, 100))
     assert (batch.pixels.shape, batch.broken) == ((8, 3, 64, 64), ())
     assert images.classes[:2] == ("tailed frog", "American alligator")
+
+
+def test_npz_files_are_called_by_their_name(tmp_path: Path):
+    (tmp_path / "train_data_batch_1.npz").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"holds npz files of downsampled ImageNet; set data\.reader=imagenet64"):
+        open_images(options(tmp_path), "train")

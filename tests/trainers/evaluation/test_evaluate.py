@@ -372,6 +372,12 @@ def test_exact_ends_are_ten_times_finer_than_the_adaptive_row_unless_told(subjec
     assert plan(subject, Options(adaptive=True, exact=1e-4)).exact == 1e-4
 
 
+def test_rows_are_told_as_they_come(subject: Affine, cache: Path):
+    said: list[str] = []
+    evaluate(subject, Options(nfe=(1, 2), count=30, measures=("frechet", "prior"), cache=cache), say=said.append)
+    assert [line.partition(":")[0] for line in said if "frechet" in line] == ["prior alone", "euler 1", "euler 2"]
+
+
 def test_a_recipe_that_samples_adaptively_has_that_row_and_a_ladder_of_eulers(subject: Affine):
     own = replace(subject, recipe=replace(subject.recipe, sampling=replace(subject.recipe.sampling, solver="dopri5")))
     found = run(own, Options(count=20, measures=("solver-error",), flow_count=2))

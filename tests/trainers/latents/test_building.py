@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from tests.trainers.data.samples import picture as drawing
@@ -361,3 +363,23 @@ def test_of_two_who_need_the_same_cache_one_makes_it(tmp_path, monkeypatch):
             done.result()
     assert len(setting.read) == 48 + 19
     assert len(open_cache(tmp_path, "train", recipe("none"))) == 48
+
+
+def test_who_needs_a_cache_that_another_process_makes_waits_and_says_so(tmp_path, monkeypatch):
+    show(monkeypatch)
+    (tmp_path / "cache").mkdir()
+    lock, said, hold = FileLock(tmp_path / "cache" / ".lock"), [], threading.Event()
+    lock.acquire()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        hold.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(build_cache, recipe(), tmp_path / "cache", say=tell)
+        assert hold.wait(60)
+        assert said == [f"another process is making {tmp_path / 'cache'}; this one waits until it has ended"]
+        assert not made.done()
+        lock.release()
+        made.result(60)
+    assert (tmp_path / "cache" / "manifest.json").exists()

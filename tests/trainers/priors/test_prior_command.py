@@ -9,6 +9,7 @@ from PIL import Image
 from trainers.commands.prior import Prior
 from trainers.latents import build_cache, default_folder, open_cache
 from trainers.priors import FittedPrior
+from trainers.priors.report import _held_out
 from trainers.recipes import load_recipe
 from trainers.training import prior_file
 
@@ -70,6 +71,14 @@ def test_every_method_on_digits_has_a_report_in_words(runs, capsys, tmp_path, me
     assert shown.count(drawing) == 1
     assert ("components   2 for each class\n" in shown) == (method == "cpd-mixture")
     assert str(tmp_path / "prior.png") in shown
+
+
+def test_a_prior_that_knows_less_than_none_says_so():
+    def lines(own: float | None, standard: float = -1.4) -> str:
+        return "\n".join(_held_out({"items": 9, "on": "val", "nats_per_dimension": {"prior": own, "standard": standard}}))
+
+    assert "worse than N(0, I)" in lines(-1.5)
+    assert "worse" not in lines(-1.3) + lines(None)
 
 
 def test_refusals(runs, tmp_path):

@@ -1,5 +1,6 @@
 """Pairs files of LOOM-CFM as reflow's pairs: stored noises and samples as they are, refusals, and a training on them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 
 from tests.trainers.data.test_hdf5 import write
 from tests.trainers.sampling.conftest import digits, trained
+from trainers.commands.pairs import Pairs
 from trainers.identity import identity
 from trainers.order import Order
-from trainers.pairs import open_pairs
+from trainers.pairs import make_pairs, open_pairs
 from trainers.sampling import sample
 from trainers.trained import load_trained
 
@@ -57,6 +59,15 @@ def test_an_identity_is_that_of_the_files(tmp_path: Path):
         write(tmp_path / name / "0.h5", values(20, first=first))
         found.append(identity(reflow(tmp_path / name), tmp_path))
     assert found[0] == found[1] != found[2]
+
+
+def test_a_stray_file_beside_pairs_that_were_made_here_changes_nothing(run_of: Callable[[str], Path], tmp_path: Path):
+    make_pairs(Pairs(run_of("condot"), tmp_path / "pairs", n=40, nfe=2), lambda line: None)
+    recipe = digits("reflow", **{"coupling.pairs": str(tmp_path / "pairs")})
+    before = identity(recipe, tmp_path)
+    write(tmp_path / "pairs" / "stray.h5", values(3))
+    assert identity(recipe, tmp_path) == before
+    assert open_pairs(recipe, tmp_path)[0].n == 38
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,9 @@ def test_pictures_that_moved_are_the_same(inside: Path):
     build_cache(own(inside / "data"), inside / "cache", say=lambda _: None)
     shards = {p: p.stat().st_mtime_ns for p in (inside / "cache").glob("*.safetensors")}
     (inside / "data").rename(inside / "moved")
-    moved = own(inside / "moved")
-    build_cache(moved, inside / "cache", say=lambda _: None)
+    moved, said = own(inside / "moved"), []
+    build_cache(moved, inside / "cache", say=said.append)
+    assert f"train: the latents in {inside / 'cache'} were made from {inside / 'data'}; {inside / 'moved'} has the same pictures" in said[0]
     assert len(open_cache(inside / "cache", "train", moved)) == 36
     assert {p: p.stat().st_mtime_ns for p in (inside / "cache").glob("*.safetensors")} == shards
     assert {s["source"] for s in read_json(inside / "cache" / "manifest.json")["splits"].values()} == {str(inside / "moved")}
