@@ -23,6 +23,8 @@ def build() -> Starlette:
     routes = [
         Route("/explore.js", script),
         Route("/explore.css", style),
+        Route("/compare.js", compare_script),
+        Route("/compare.css", compare_style),
         Route("/train.js", train_script),
         Route("/train.css", train_style),
         Route("/plotly.js", plotly),
@@ -38,6 +40,16 @@ async def script(request: Request) -> Response:
 async def style(request: Request) -> Response:
     """Its style sheet."""
     return _kept(request, stage.explore_style(), CSS)
+
+
+async def compare_script(request: Request) -> Response:
+    """The Compare page's script."""
+    return _kept(request, stage.compare_script(), JAVASCRIPT)
+
+
+async def compare_style(request: Request) -> Response:
+    """Its style sheet."""
+    return _kept(request, stage.compare_style(), CSS)
 
 
 async def train_script(request: Request) -> Response:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import gradio as gr
 
 PAGES = {
+    "/compare": "app.pages.compare",
     "/train": "app.pages.train",
     "/": "app.pages.explore",
 }  # address and module of a page, which has `build` and `head`; the one at the root takes what is left

@@ -4,10 +4,11 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainers.files import read_json
 from trainers.jobs.names import NAME, check_name, is_run
-from trainers.layout import CHECKPOINTS, RECIPE, STATE, steps_of
+from trainers.layout import CHECKPOINTS, EVALUATIONS, RECIPE, STATE, steps_of
 
 SHIPPED = Path(__file__).parent.parent / "assets" / "checkpoints"
 
@@ -16,13 +17,14 @@ SHIPPED = Path(__file__).parent.parent / "assets" / "checkpoints"
 class Model:
     """A run's newest checkpoint as its small files show it. `place`: shipped or runs; `steps`: of its checkpoints, the newest first; `weights`: folders that can be sampled.
 
-    condition: none, class or text; shape: of a latent; size: of a picture's side; seconds: spent training.
+    data: where the pictures come from, in words; condition: none, class or text; shape: of a latent; size: of a picture's side; seconds: spent training.
     """
 
     place: str
     name: str
     recipe: str
     about: str
+    data: str
     condition: str
     target: str
     ddpm: bool
@@ -63,6 +65,18 @@ def checkpoint_folder(runs: Path, id_: str, step: int | None = None, shipped: Pa
     return home / name / CHECKPOINTS / f"step-{steps[0] if step is None else step:08d}"
 
 
+def evaluation(runs: Path, id_: str, shipped: Path = SHIPPED) -> dict[str, Any] | None:
+    """The newest evaluation of a model by its id, as `python -m trainers evaluate` wrote it; None where there is none that can be read. Raises ValueError for an unknown id."""
+    folder = checkpoint_folder(runs, id_, None, shipped).parent.parent / EVALUATIONS
+    files = sorted(folder.glob("step-*.json"), key=lambda file: (file.name.split("-")[1], file.stat().st_mtime)) if folder.is_dir() else []
+    for file in reversed(files):
+        try:
+            return read_json(file)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
 def read_model(place: str, folder: Path) -> Model | None:
     """What the small files of a run say; None where it has no checkpoint, or they cannot be read."""
     steps = steps_of(folder)
@@ -77,6 +91,9 @@ def read_model(place: str, folder: Path) -> Model | None:
             folder.name,
             recipe["name"],
             recipe["about"],
+            f"{recipe['data']['reader']}, by {recipe['data']['condition']}"
+            if recipe["data"]["condition"] != "none"
+            else recipe["data"]["reader"],
             recipe["data"]["condition"],
             recipe["loss"]["target"],
             recipe["loss"]["times"] == "ddpm-1000",

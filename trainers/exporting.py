@@ -1,7 +1,7 @@
 """A run for others: one checkpoint's averaged weights in half precision and all that sampling and scoring need, about an eighth of its checkpoint. A training cannot go on from it.
 
 NAME/
-  recipe.toml   metrics.jsonl
+  recipe.toml   metrics.jsonl   evaluations/, those of these weights
   checkpoints/step-00001000/   ema/, state.safetensors, state.json: `sample`, `pairs` and `evaluate` take it as they take a run
 """
 
@@ -61,6 +61,9 @@ def _write(folder: Path, checkpoint: Checkpoint, weights: str, halved: dict[str,
     }
     write_state(place / STATE, facts)
     (folder / layout.RECIPE).write_text(to_toml(checkpoint.recipe), encoding="utf-8")
-    metrics = checkpoint.folder.parent.parent / layout.METRICS
-    if metrics.is_file():
-        shutil.copyfile(metrics, folder / layout.METRICS)
+    run = checkpoint.folder.parent.parent
+    if (run / layout.METRICS).is_file():
+        shutil.copyfile(run / layout.METRICS, folder / layout.METRICS)
+    for file in sorted((run / layout.EVALUATIONS).glob(f"{checkpoint.folder.name}-{weights}-*.json")):
+        (folder / layout.EVALUATIONS).mkdir(exist_ok=True)
+        shutil.copyfile(file, folder / layout.EVALUATIONS / file.name)

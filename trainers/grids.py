@@ -1,5 +1,6 @@
 """Pictures side by side in one PNG, and each in its own."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,24 @@ LEAST = 48  # pixels that a picture takes in a grid: smaller ones are enlarged b
 GAP = 2
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """Where pictures stand in a grid, in its pixels: number i has its top left corner at (gap + i % columns * cell, gap + i // columns * cell); side: of a picture."""
+
+    rows: int
+    columns: int
+    cell: int
+    side: int
+    gap: int = GAP
+
+
+def shape_of(count: int, size: int, rows: int | None = None) -> Sheet:
+    """The grid of `count` pictures of `size` in `rows` rows, near a square if None."""
+    rows = min(rows or max(1, round(count**0.5)), count)
+    side = size * max(1, -(-LEAST // size))
+    return Sheet(rows, -(-count // rows), side + GAP, side)
+
+
 def to_image(pixels: UInt8[Tensor, "c s s"]) -> Image.Image:
     """One picture, grey or RGB."""
     array = pixels.permute(1, 2, 0).cpu().numpy()
@@ -23,15 +42,12 @@ def to_image(pixels: UInt8[Tensor, "c s s"]) -> Image.Image:
 def grid(pixels: UInt8[Tensor, "n c s s"], rows: int | None = None) -> Image.Image:
     """All of them in `rows` rows (near a square if None), row by row, on white."""
     count, channels, size, _ = pixels.shape
-    rows = min(rows or max(1, round(count**0.5)), count)
-    columns = -(-count // rows)
-    factor = max(1, -(-LEAST // size))
-    cell = size * factor + GAP
-    sheet = np.full((rows * cell + GAP, columns * cell + GAP, channels), 255, dtype=np.uint8)
-    enlarged = pixels.permute(0, 2, 3, 1).cpu().numpy().repeat(factor, 1).repeat(factor, 2)
+    at = shape_of(count, size, rows)
+    sheet = np.full((at.rows * at.cell + GAP, at.columns * at.cell + GAP, channels), 255, dtype=np.uint8)
+    enlarged = pixels.permute(0, 2, 3, 1).cpu().numpy().repeat(at.side // size, 1).repeat(at.side // size, 2)
     for i, picture in enumerate(enlarged):
-        top, left = GAP + i // columns * cell, GAP + i % columns * cell
-        sheet[top : top + cell - GAP, left : left + cell - GAP] = picture
+        top, left = GAP + i // at.columns * at.cell, GAP + i % at.columns * at.cell
+        sheet[top : top + at.side, left : left + at.side] = picture
     return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
 
 

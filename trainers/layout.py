@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-RECIPE, METRICS, SAMPLES, CHECKPOINTS = "recipe.toml", "metrics.jsonl", "samples", "checkpoints"
+RECIPE, METRICS, SAMPLES, CHECKPOINTS, EVALUATIONS = "recipe.toml", "metrics.jsonl", "samples", "checkpoints", "evaluations"
 STATE = "state.json"  # of a checkpoint
 PROCESS, LOCK = "process.json", "lock"  # of a training: its number and start, and what it holds while it lives
 JOB, JOB_LOCK, LOG = (

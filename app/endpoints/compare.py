@@ -1,8 +1,10 @@
 """Checkpoints sampled side by side, in a process of its own that streams what it makes (app/tasks/compare.py).
 
     GET  /api/models                          {models: [{id, name, place, recipe, about, condition, classes, steps, weights, ...}]}
-    POST /api/compare {panels, n, seed, nfe, told, exact, session, request}     {id, wish, request}; a panel: {model, step, weights, solver, grid, guidance}
-    GET  /api/compare/ID/events               server-sent events, `data` in JSON: loaded, rung, exact, and last of all end, failed or lost
+    POST /api/compare {panels, n, seed, nfe, told, prompts, exact, session, request}     {id, wish, request}; a panel: {model, step, weights, solver, grid, guidance}
+    GET  /api/compare/ID/events               server-sent events, `data` in JSON: loaded, rung, film, nearest, known, exact, and last of all end, failed or lost
+    GET  /api/compare/opening                 {wish, events}: the comparison that ships; {} where there is none
+    GET  /api/scores?model=ID                 {evaluation: the newest of `python -m trainers evaluate`, or null}
     POST /api/compare/ID/stop                 {ok: true}: its process is ended
 
 A new comparison of a session takes the place of its last one. A model is named by its id, never by a path.
@@ -18,7 +20,8 @@ from fastapi.responses import JSONResponse, Response
 from app.endpoints.body import Refused, number_of, read_json, work
 from app.endpoints.following import session_of, stream
 from app.endpoints.trainings import TooMany
-from trainers.catalogue import checkpoint_folder, models
+from app.opening import OPENING
+from trainers.catalogue import checkpoint_folder, evaluation, models
 
 router = APIRouter()
 
@@ -29,6 +32,22 @@ def listed(request: Request) -> JSONResponse:
     return JSONResponse({"models": [asdict(model) | {"id": model.id} for model in models(request.app.state.services.runs)]})
 
 
+@router.get("/compare/opening")
+def opening() -> Response:
+    """Made by `python -m app.opening`."""
+    text = OPENING.read_text(encoding="utf-8") if OPENING.is_file() else "{}"
+    return Response(text, media_type="application/json")
+
+
+@router.get("/scores")
+def scores(request: Request) -> JSONResponse:
+    """Of one model."""
+    try:
+        return JSONResponse({"evaluation": evaluation(request.app.state.services.runs, request.query_params.get("model", ""))})
+    except ValueError as error:
+        raise Refused(400, str(error)) from error
+
+
 @router.post("/compare")
 async def begin(request: Request) -> JSONResponse:
     """Starts sampling, after the wish has been looked at."""
@@ -36,7 +55,7 @@ async def begin(request: Request) -> JSONResponse:
     number = number_of(body)
     session = session_of(body, request, number)
     services = request.app.state.services
-    given = {name: body[name] for name in ("panels", "n", "seed", "nfe", "told", "exact") if name in body}
+    given = {name: body[name] for name in ("panels", "n", "seed", "nfe", "told", "prompts", "exact") if name in body}
     wish = await work(request, services.quick, "compare.check", given, number)
     folders = await run_in_threadpool(lambda: [_folder(request, panel, number) for panel in body["panels"]])
     services.comparisons.end_of(session, "another comparison of this page began")

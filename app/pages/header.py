@@ -1,6 +1,6 @@
 """The header that every page carries: the lab's name and its pages."""
 
-PAGES = (("/", "Explore"), ("/train", "Train"))
+PAGES = (("/", "Explore"), ("/compare", "Compare"), ("/train", "Train"))
 
 
 def header(here: str, before: str = "", after: str = "") -> str:

@@ -1,7 +1,7 @@
 """The browser half of the lab: plain JavaScript files, joined in the order of the data. Scene to field, field to trajectories, trajectories to measures, measures to pixels.
 
 Every file is top-level functions in one shared scope; `source` wraps them and gives `globalThis.FlowLab`. NUMERIC files touch no page and run in any JavaScript engine: the
-parity tests run them in V8 against lab/ and toy/. DRAWING files take a canvas; EXPLORE files make the Explore page, TRAIN files the Train page.
+parity tests run them in V8 against lab/ and toy/. DRAWING files take a canvas; EXPLORE, COMPARE and TRAIN files make the page of that name.
 """
 
 import hashlib
@@ -48,11 +48,29 @@ DRAWING = tuple(
 )
 EXPLORE = tuple(
     f"page/{name}.js"
-    for name in ("dom", "presets", "numbers", "chart_tabs", "handling", "exporting", "drawing", "learning", "printing", "closer", "explore")
+    for name in (
+        "dom",
+        "download",
+        "presets",
+        "numbers",
+        "chart_tabs",
+        "handling",
+        "exporting",
+        "drawing",
+        "learning",
+        "printing",
+        "closer",
+        "explore",
+    )
+)
+COMPARE = (
+    *("ask.js", "elements.js", "png_text.js", "page/dom.js", "page/download.js", "page/closer.js"),
+    *(f"compare/{name}.js" for name in ("wish", "panels", "ladder", "opened", "voting", "quality", "export", "compare")),
 )
 TRAIN = ("ask.js", "elements.js", "page/dom.js", "page/closer.js", "train/form.js", "train/runs.js", "train/run.js", "train/train.js")
 MOUNT = {"gradio": "mount_gradio.js", "streamlit": "mount_streamlit.js"}  # what ties the stage to a framework
 STYLES = ("stage.css", "page/explore.css")
+COMPARE_STYLES = (*STYLES, "train/train.css", "compare/compare.css")
 TRAIN_STYLES = (*STYLES, "train/train.css")
 TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
 
@@ -97,6 +115,18 @@ def explore_style() -> str:
 
 
 @lru_cache(maxsize=1)
+def compare_script() -> str:
+    """Everything that the Compare page runs."""
+    return f"{source(COMPARE)}globalThis.mountFlowLab?.();\n"
+
+
+@lru_cache(maxsize=1)
+def compare_style() -> str:
+    """The Compare page's style sheet."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in COMPARE_STYLES)
+
+
+@lru_cache(maxsize=1)
 def train_script() -> str:
     """Everything that the Train page runs."""
     return f"{source(TRAIN)}globalThis.mountFlowLab?.();\n"
@@ -111,5 +141,5 @@ def train_style() -> str:
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
     """A name for this version of scripts and styles, so that a browser may keep them."""
-    texts = (explore_script(), explore_style(), train_script(), train_style())
+    texts = (explore_script(), explore_style(), compare_script(), compare_style(), train_script(), train_style())
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]

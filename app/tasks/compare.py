@@ -1,12 +1,10 @@
 """Two to four checkpoints sampled side by side, in a process of its own: the same normal numbers mapped by each one's prior, the same conditions, the same counted evaluations.
 
-What is made goes through the pipe as (name, numbers, []), pictures as PNG in base64, one sheet for all samples of a panel:
-loaded {panel, ...}, rung {panel, nfe, picture, error, ...} for x_0 (nfe 0) and every budget, the nearest to the wished one first, exact {panel, picture, flow, errors}, and last of
-all end or failed. When the pipe is closed from the other end, the process ends.
+What is made goes through the pipe as (name, numbers, []), pictures as lossless WebP in base64, one sheet for all samples of a panel:
+loaded {panel, ...}, rung {panel, nfe, picture, ...} for x_0 (nfe 0) and every budget, the nearest to the wished one first, film, nearest and known (app.tasks.looks),
+exact {panel, picture, flow, errors}, and last of all end or failed. When the pipe is closed from the other end, the process ends.
 """
 
-import base64
-import io
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,14 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.tasks.looks import film, known_captions, nearest_pictures, picture
 from lab.checks import check_name, whole_number
 from lab.grids import GRIDS
 from lab.solvers import ADAPTIVE
 from trainers.diffusion import DIFFUSION, RANDOM
 from trainers.evaluation.flow_measures import Flow, follow, solver_error
 from trainers.galleries import conditions
-from trainers.grids import grid
-from trainers.sampling import SOLVERS, budgets_near, sample, start
+from trainers.grids import shape_of
+from trainers.sampling import SOLVERS, Samples, budgets_near, sample, start
 from trainers.trained import Trained, load_trained
 
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -34,12 +33,13 @@ EXACT = 1e-6
 
 @dataclass(frozen=True)
 class Panel:
-    """A checkpoint, and how it is sampled."""
+    """A checkpoint, and how it is sampled; condition: what each of its samples is told."""
 
     model: Trained
     solver: str
     grid: str
     guidance: float
+    condition: Tensor | None
 
     def can(self, nfe: int) -> bool:
         """Whether the solver can use this budget exactly."""
@@ -48,13 +48,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a page asks for. told: classes or prompts in turn; none: classes as often as in the training data."""
+    """What a page asks for. told: classes in turn, for models of classes (none: as often as in the data); prompts: in turn, for models of texts."""
 
     panels: tuple[Mapping[str, Any], ...]
     n: int
     seed: int
     nfe: int
     told: tuple[str, ...]
+    prompts: tuple[str, ...]
     exact: bool
 
 
@@ -67,20 +68,24 @@ def _wish(given: Mapping[str, Any]) -> Wish:
     panels = given.get("panels")
     if not isinstance(panels, list) or not FEWEST_PANELS <= len(panels) <= MOST_PANELS or not all(isinstance(p, Mapping) for p in panels):
         raise ValueError(f"panels must be a list of {FEWEST_PANELS} to {MOST_PANELS} objects")
-    told = given.get("told", [])
-    if not isinstance(told, list) or len(told) > MOST_TOLD or not all(isinstance(text, str) for text in told):
-        raise ValueError(f"told must be a list of at most {MOST_TOLD} texts")
-    long = next((text for text in told if len(text) > LONGEST), None)
-    if long is not None:
-        raise ValueError(f"a prompt of {len(long):,} characters is too long; at most {LONGEST} are read")
     return Wish(
         tuple(_panel(panel) for panel in panels),
         _within("n", given.get("n", 18), 1, MOST),
         _within("seed", given.get("seed", 0), 0, 2**63),
         _within("nfe", given.get("nfe", 8), 1, LADDER[-1]),
-        tuple(told),
+        _texts("told", given.get("told", [])),
+        _texts("prompts", given.get("prompts", [])),
         _truth("exact", given.get("exact", True)),
     )
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MOST_TOLD or not all(isinstance(text, str) for text in value):
+        raise ValueError(f"{name} must be a list of at most {MOST_TOLD} texts")
+    long = next((text for text in value if len(text) > LONGEST), None)
+    if long is not None:
+        raise ValueError(f"a prompt of {len(long):,} characters is too long; at most {LONGEST} are read")
+    return tuple(value)
 
 
 def _within(name: str, value: Any, least: int, most: int) -> int:
@@ -125,53 +130,80 @@ def run(given: Mapping[str, Any], pipe: Connection) -> None:
 
 
 def _work(wish: Wish, folders: list[Path], pipe: Connection) -> None:
-    panels, told = [], []
-    for k, (asked, folder) in enumerate(zip(wish.panels, folders, strict=True)):
-        model = load_trained(folder, asked["weights"])
-        condition, names = conditions(model, wish.told, wish.n, wish.seed)
-        if asked["guidance"] != 1 and condition is None:
-            raise ValueError(f"panel {k + 1}: guidance needs a model with conditions, and this one was trained without; set it to 1")
-        if asked["solver"] in DIFFUSION and model.noise is None:
-            raise ValueError(f"panel {k + 1}: {asked['solver']} is for models trained as DDPM; take heun or another solver of the velocity")
-        if asked["solver"] in DIFFUSION and asked["grid"] != "uniform":
-            raise ValueError(f"panel {k + 1}: {asked['solver']} goes through its own thousand steps; leave the grid uniform")
-        panel = Panel(model, asked["solver"], asked["grid"], asked["guidance"])
-        panels.append(panel)
-        told.append(condition)
-        facts = {"names": names, "budgets": [n for n in LADDER if panel.can(n)], "step": model.step, "weights_hash": model.weights_hash}
-        pipe.send(("loaded", {"panel": k, **facts, "parameters": model.parameters}, []))
-    numbers = torch.arange(wish.n)
-    for k, (panel, condition) in enumerate(zip(panels, told, strict=True)):
-        x_0 = start(panel.model, numbers, condition, wish.seed)
-        pipe.send(("rung", {"panel": k, "nfe": 0, "evaluations": 0, "seconds": 0.0, "picture": _sheet(panel.model, x_0)}, []))
+    panels = [_loaded(k, asked, folder, wish, pipe) for k, (asked, folder) in enumerate(zip(wish.panels, folders, strict=True))]
+    for k, panel in enumerate(panels):
+        x_0 = start(panel.model, torch.arange(wish.n), panel.condition, wish.seed)
+        pipe.send(("rung", {"panel": k, "nfe": 0, "evaluations": 0, "seconds": 0.0, "picture": picture(panel.model.decode(x_0))}, []))
     ends: list[dict[int, Tensor]] = [{} for _ in panels]
+    first: list[tuple[int, Samples] | None] = [
+        None for _ in panels
+    ]  # of each panel the budget next to the wished one, with the states on its way
     for nfe in sorted(LADDER, key=lambda n: (abs(n - wish.nfe), n)):
-        for k, (panel, condition) in enumerate(zip(panels, told, strict=True)):
+        for k, panel in enumerate(panels):
             if panel.can(nfe):
-                ends[k][nfe] = _rung(k, panel, condition, wish, nfe, pipe)
-    for k, (panel, condition) in enumerate(zip(panels, told, strict=True)):
+                made = _rung(k, panel, wish, nfe, first[k] is None, pipe)
+                ends[k][nfe], first[k] = made.x, first[k] or (nfe, made)
+    for k, (panel, looked_at) in enumerate(zip(panels, first, strict=True)):
+        if looked_at is not None:
+            _looks(k, panel, *looked_at, wish, pipe)
+    for k, panel in enumerate(panels):
         if wish.exact:
-            _exact(k, panel, condition, wish, ends[k], pipe)
+            _exact(k, panel, wish, ends[k], pipe)
 
 
-def _rung(k: int, panel: Panel, condition: Tensor | None, wish: Wish, nfe: int, pipe: Connection) -> Tensor:
+def _loaded(k: int, asked: Mapping[str, Any], folder: Path, wish: Wish, pipe: Connection) -> Panel:
+    model = load_trained(folder, asked["weights"])
+    texts = {"class": wish.told, "text": wish.prompts}.get(model.recipe.data.condition, ())
+    if model.recipe.data.condition == "text" and not texts:
+        raise ValueError(f"panel {k + 1} is told a text: type a prompt")
+    condition, names = conditions(model, texts, wish.n, wish.seed)
+    if asked["guidance"] != 1 and condition is None:
+        raise ValueError(f"panel {k + 1}: guidance needs a model with conditions, and this one was trained without; set it to 1")
+    if asked["solver"] in DIFFUSION and model.noise is None:
+        raise ValueError(f"panel {k + 1}: {asked['solver']} is for models trained as DDPM; take heun or another solver of the velocity")
+    if asked["solver"] in DIFFUSION and asked["grid"] != "uniform":
+        raise ValueError(f"panel {k + 1}: {asked['solver']} goes through its own thousand steps; leave the grid uniform")
+    panel = Panel(model, asked["solver"], asked["grid"], asked["guidance"], condition)
+    facts = {"names": names, "budgets": [n for n in LADDER if panel.can(n)], "step": model.step, "weights_hash": model.weights_hash}
+    facts |= {"parameters": model.parameters, "sheet": asdict(shape_of(wish.n, model.recipe.data.size))}
+    pipe.send(("loaded", {"panel": k, **facts}, []))
+    return panel
+
+
+def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Connection) -> Samples:
     began = time.perf_counter()
     made = sample(
-        panel.model, wish.n, seed=wish.seed, solver=panel.solver, nfe=nfe, grid=panel.grid, guidance=panel.guidance, condition=condition
+        panel.model,
+        wish.n,
+        seed=wish.seed,
+        solver=panel.solver,
+        nfe=nfe,
+        grid=panel.grid,
+        guidance=panel.guidance,
+        condition=panel.condition,
+        states=states,
     )
     if not bool(torch.isfinite(made.x).all()):
         raise ValueError(f"panel {k + 1}: samples at {nfe} evaluations are not finite; take other weights or another solver")
-    told = {"panel": k, "nfe": nfe, "evaluations": made.nfe, "picture": _sheet(panel.model, made.x)}
+    told = {"panel": k, "nfe": nfe, "evaluations": made.nfe, "picture": picture(panel.model.decode(made.x))}
     pipe.send(("rung", {**told, "seconds": time.perf_counter() - began}, []))
-    return made.x
+    return made
 
 
-def _exact(k: int, panel: Panel, condition: Tensor | None, wish: Wish, ends: dict[int, Tensor], pipe: Connection) -> None:
+def _looks(k: int, panel: Panel, nfe: int, made: Samples, wish: Wish, pipe: Connection) -> None:
+    """A closer look at the samples of one budget, and at the prompts of a text model."""
+    pipe.send(("film", {"panel": k, "nfe": nfe} | film(panel.model, made, panel.guidance), []))
+    pipe.send(("nearest", {"panel": k, "nfe": nfe} | nearest_pictures(panel.model, made.x), []))
+    if panel.model.recipe.data.condition == "text":
+        pipe.send(("known", {"panel": k} | known_captions(panel.model, wish.prompts), []))
+
+
+def _exact(k: int, panel: Panel, wish: Wish, ends: dict[int, Tensor], pipe: Connection) -> None:
     """The checkpoint's own adaptive end points from the same x_0, and how far off each rung is, in latents and in pixels; not of solvers whose steps are random."""
     model = panel.model
-    x_0 = start(model, torch.arange(wish.n), condition, wish.seed)
+    x_0 = start(model, torch.arange(wish.n), panel.condition, wish.seed)
     try:
-        flow: Flow = follow(model, x_0, condition, guidance=panel.guidance, finest=EXACT)
+        flow: Flow = follow(model, x_0, panel.condition, guidance=panel.guidance, finest=EXACT)
     except ValueError as error:
         pipe.send(("exact", {"panel": k, "error": str(error)}, []))
         return
@@ -181,15 +213,4 @@ def _exact(k: int, panel: Panel, condition: Tensor | None, wish: Wish, ends: dic
         found = solver_error(x, flow)
         off = (model.decode(x).double() - pictures.double()).flatten(1).square().mean(1)
         errors[nfe] = asdict(found) | {"resolved": found.resolved, "pixels": float(off.mean().sqrt() / 255)}
-    pipe.send(("exact", {"panel": k, "flow": flow.summary(), "errors": errors, "picture": _png(pictures)}, []))
-
-
-def _sheet(model: Trained, x: Tensor) -> str:
-    return _png(model.decode(x))
-
-
-def _png(pixels: Tensor) -> str:
-    """All pictures in one, as base64; the page enlarges small ones."""
-    file = io.BytesIO()
-    grid(pixels).save(file, format="PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    pipe.send(("exact", {"panel": k, "flow": flow.summary(), "errors": errors, "picture": picture(pictures)}, []))

@@ -13,8 +13,8 @@ FAULTS = (
     ),
     Fault(
         "app/tasks/compare.py",
-        "nfe=nfe, grid=panel.grid, guidance=panel.guidance,",
-        "nfe=nfe, grid=panel.grid,",
+        "        guidance=panel.guidance,\n        condition=panel.condition,",
+        "        condition=panel.condition,",
         COMPARE + "test_panels_have_the_same_numbers_and_their_pictures_are_samples_own",
     ),
     Fault(

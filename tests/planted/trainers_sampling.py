@@ -61,8 +61,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/diffusion.py",
-        'order = 1 if solver == "ddim-scheduler" else 2',
-        "order = 1",
+        'solver_order=1 if solver == "ddim-scheduler" else 2',
+        "solver_order=1",
         f"{TESTS}/test_diffusion.py::test_ddim_and_dpm_solver_converge_to_the_exact_flow_at_their_order",
     ),
     Fault(
@@ -73,15 +73,27 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/diffusion.py",
-        "scheduler.set_timesteps(timesteps=steps(nfe // counted.cost), device=x.device)",
-        "scheduler.register_to_config(timestep_spacing='trailing'); scheduler.set_timesteps(nfe // counted.cost, device=x.device)",
+        "scheduler.set_timesteps(timesteps=steps(count), device=device)",
+        "scheduler.register_to_config(timestep_spacing='trailing'); scheduler.set_timesteps(count, device=device)",
         f"{TESTS}/test_diffusion.py::test_any_number_of_steps_is_taken_exactly",
     ),
     Fault(
         "trainers/diffusion.py",
-        "[generator(seed, int(i), VARIANCE) for i in samples]",
-        "[generator(seed, i, VARIANCE) for i in range(len(samples))]",
+        "normals(self.seed, self.samples,",
+        "normals(self.seed, torch.arange(len(self.samples)),",
         f"{TESTS}/test_diffusion.py::test_ancestral_noise_is_a_function_of_seed_and_sample",
+    ),
+    Fault(
+        "trainers/diffusion.py",
+        "VARIANCE + n, torch",
+        "VARIANCE, torch",
+        f"{TESTS}/test_diffusion.py::test_ancestral_steps_are_diffusers_own",
+    ),
+    Fault(
+        "trainers/diffusion.py",
+        "lost * (1 - there) / (1 - here)) * z",
+        "lost) * z",
+        f"{TESTS}/test_diffusion.py::test_ancestral_steps_are_diffusers_own",
     ),
     Fault(
         "trainers/methods.py",
@@ -133,8 +145,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/grids.py",
-        "GAP + i // columns * cell, GAP + i % columns * cell",
-        "GAP + i % rows * cell, GAP + i // rows * cell",
+        "GAP + i // at.columns * at.cell, GAP + i % at.columns * at.cell",
+        "GAP + i % at.rows * at.cell, GAP + i // at.rows * at.cell",
         f"{TESTS}/test_galleries.py::test_rows_of_the_grid",
     ),
     Fault(

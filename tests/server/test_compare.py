@@ -63,11 +63,11 @@ def heard(lab: Lab, id_: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def picture(text: str) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"))
 
 
 def apart(shown: str, pixels: torch.Tensor) -> float:
-    return float(np.abs(picture(shown).astype(int) - np.asarray(grid(pixels)).astype(int)).mean())
+    return float(np.abs(picture(shown).astype(int) - np.asarray(grid(pixels).convert("RGB")).astype(int)).mean())
 
 
 def test_runs_and_exports_with_a_checkpoint_are_listed_by_themselves(lab: Lab, runs: Path):
@@ -116,7 +116,7 @@ def test_panels_have_the_same_numbers_and_their_pictures_are_samples_own(lab: La
         assert guidance == 1 or apart(shown, model.decode(plain.x)) > 0.02
         assert weights == "ema" or apart(shown, model.decode(other.x)) > 0.02
         zeroth = next(r for r in rungs if (r["panel"], r["nfe"]) == (k, 0))["picture"]
-        assert np.array_equal(picture(zeroth), np.asarray(grid(model.decode(made.x_0))))
+        assert np.array_equal(picture(zeroth), np.asarray(grid(model.decode(made.x_0)).convert("RGB")))
 
 
 def test_solver_errors_are_against_the_checkpoints_own_exact_ends(lab: Lab, runs: Path):

@@ -82,6 +82,7 @@ class Evaluate:
         from trainers.cli import say
         from trainers.evaluation import evaluate, table
         from trainers.files import write_json
+        from trainers.layout import EVALUATIONS
         from trainers.trained import load_trained
 
         trained = load_trained(self.folder, self.weights, self.device)
@@ -89,7 +90,7 @@ class Evaluate:
         found = evaluate(trained, replace(self.measuring, cache=self.measuring.cache or runs.absolute().parent / "cache"), say=say)
         protocol = found.protocol
         name = f"{trained.checkpoint.folder.name}-{self.weights}-{Path(protocol['features']['name']).stem}-{protocol['split']}.json"
-        out = self.out or runs / "evaluations" / name
+        out = self.out or runs / EVALUATIONS / name
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(out, found.summary())
         print(json.dumps(found.summary()) if self.json else table(found))

@@ -2,13 +2,6 @@
 
 const FILM = { frames: 40, milliseconds: 60, hold: 1500, width: 420 };
 
-// Hands the reader a file.
-function download(name, content, type) {
-  const address = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
-  make("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
-}
-
 function openExport(page) {
   const { a, b } = page.session.sides, says = make("p", { class: "fl-status", role: "status" });
   const act = (name, about, run) => {

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from lab.paths import VariancePreserving
+from lab.random import normals
 from tests.trainers.sampling.gaussians import GaussianData, M, S, ddpm
-from trainers.diffusion import DIFFUSION, betas, denoise, steps, time_of_step
+from trainers.diffusion import DIFFUSION, VARIANCE, betas, denoise, steps, time_of_step
 from trainers.networks import embedded_time
 from trainers.recipes import by_name
 from trainers.sampling import sample
@@ -88,14 +89,34 @@ def test_any_number_of_steps_begins_at_the_prior_and_ends_where_the_network_was_
 
 
 @pytest.mark.parametrize("solver", DIFFUSION)
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("nfe", [61, 122, 206])
 def test_any_number_of_steps_is_taken_exactly(solver: str, nfe: int):
     """Counts at which diffusers' own range has one step more, at pure noise; the law of the data is reached all the same."""
     model = ddpm()
-    made = sample(model, 4000, seed=0, solver=solver, nfe=nfe)
+    made = sample(model, 4000, seed=0, solver=solver, nfe=nfe, batch=4000)
     assert made.nfe == nfe
-    near = sample(model, 4000, seed=0, solver=solver, nfe=nfe - 1)
+    near = sample(model, 4000, seed=0, solver=solver, nfe=nfe - 1, batch=4000)
     assert abs(made.x.std() / near.x.std() - 1) < 0.02
+
+
+@pytest.mark.parametrize("nfe", [1, 7, 250])
+def test_ancestral_steps_are_diffusers_own(nfe: int, monkeypatch: pytest.MonkeyPatch):
+    """DDPMScheduler with these betas, given the same noise, ends where ours does; its noise comes as one draw for a step, and none after the last."""
+    from diffusers.schedulers import scheduling_ddpm
+
+    model, samples = ddpm(), torch.arange(5)
+    x = torch.randn(5, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scheduler: Any = scheduling_ddpm.DDPMScheduler(1000, trained_betas=betas().tolist(), prediction_type="epsilon", clip_sample=False)
+    scheduler.set_timesteps(timesteps=steps(nfe))
+    other = x
+    for n in scheduler.timesteps:
+        z = normals(3, samples, 4, VARIANCE + int(n), torch.float32).reshape(x.shape).double()
+        monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, z=z, **__: z)
+        t = time_of_step(n.double())
+        other = scheduler.step(model.predicted_noise(other, t.expand(5)), int(n), other).prev_sample
+    found = denoise(model.predicted_noise, x, solver="ddpm", nfe=nfe, condition=None, seed=3, samples=samples).end
+    assert float((found - other).abs().max()) < 1e-5  # its tables are float32
 
 
 def test_ancestral_noise_is_a_function_of_seed_and_sample():
@@ -119,13 +140,12 @@ def test_ancestral_noise_is_a_function_of_seed_and_sample():
     assert still[2].equal(still[3])
 
 
-def test_diffusers_own_samplers_make_the_same_of_a_saved_body(run_of):
+def test_diffusers_own_samplers_make_the_same_of_a_saved_body(run_of, monkeypatch: pytest.MonkeyPatch):
     """The body of a checkpoint in diffusers' own schedulers, called with their own step numbers, from the same noise."""
+    from diffusers.schedulers import scheduling_ddpm
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-    from lab.random import generator
-    from trainers.diffusion import VARIANCE
     from trainers.networks import load_body
 
     trained = load_trained(run_of("ddpm"))
@@ -137,11 +157,12 @@ def test_diffusers_own_samplers_make_the_same_of_a_saved_body(run_of):
         ours = sample(trained, 6, seed=4, solver=solver, nfe=20, condition=condition)
         x = ours.x_0
         scheduler.set_timesteps(20)
-        noise = [generator(4, i, VARIANCE) for i in range(6)]
         with torch.no_grad():
             for n in scheduler.timesteps:
+                z = normals(4, torch.arange(6), x[0].numel(), VARIANCE + int(n), torch.float32).reshape(x.shape)
+                monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, z=z, **__: z)
                 predicted = body(x, n.float().expand(6), class_labels=condition).sample
-                x = scheduler.step(predicted, n, x, generator=noise).prev_sample
+                x = scheduler.step(predicted, n, x).prev_sample
         assert torch.allclose(ours.x, x, atol=1e-3)
         assert float((ours.x - ours.x_0).abs().max()) > 0.1
 
@@ -171,7 +192,7 @@ def test_diffusers_pipeline_runs_a_saved_unet(tmp_path):
     pictures = torch.from_numpy(pipeline(batch_size=2, generator=start, num_inference_steps=10, output_type="np").images)
     x = torch.randn(2, *trained.shape, generator=torch.Generator().manual_seed(11))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DDPMScheduler, "_get_variance", Still._get_variance)
+        patch.setattr("trainers.diffusion.normals", lambda seed, index, count, *_: torch.zeros(len(index), count))
         assert trained.noise is not None
         ours = denoise(trained.noise, x, solver="ddpm", nfe=10, condition=None, seed=0, samples=torch.arange(2)).end
     assert torch.allclose((ours / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1), pictures, atol=1e-3)

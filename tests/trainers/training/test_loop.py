@@ -95,6 +95,7 @@ OVERFITTED = {
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.usefixtures("unchecked")
 def test_sixteen_pictures_are_overfitted_to_a_stated_loss(method: str, tmp_path):
     small = {
         "network.channels": "256",

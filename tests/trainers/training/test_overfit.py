@@ -115,6 +115,7 @@ STATED: dict[str, tuple[int, float, dict[str, Any]]] = {
 QUICK = ("emoji-condot", "digits-ddpm")  # the others take as long each
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in STATED])
 def test_sixteen_pictures_are_learned_by_heart(name: str, tmp_path):
     steps, stated, changes = STATED[name]
