@@ -15,7 +15,22 @@ from lab.command_line import FINISHED, INTERRUPTED, fail, one_line, say
 
 FAILED = 1
 # trainers/commands/NAME.py, class Name
-COMMANDS = ("data", "cache", "prior", "train", "sample", "pairs", "evaluate", "export", "recipes", "plan", "jobs")
+COMMANDS = (
+    "data",
+    "cache",
+    "prior",
+    "train",
+    "sample",
+    "pairs",
+    "evaluate",
+    "checkup",
+    "export",
+    "ship",
+    "table",
+    "recipes",
+    "plan",
+    "jobs",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

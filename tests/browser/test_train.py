@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import PICTURES, ROOT, free_port
+from tests.browser.latency import drag
 from trainers.jobs import Index, read_state, stop
 from trainers.jobs.control import wait
 from trainers.jobs.state import processes_of
@@ -113,6 +115,14 @@ def test_a_class_watches_digits_train_and_finds_the_run_after_the_server_was_kil
     page.get_by_role("button", name="Delete", exact=True).wait_for()
     assert (server.runs / "digits-condot").is_dir()
     picture(page, "finished")
+    page.get_by_role("link", name="Compare").click()
+    page.locator("#compare-sample").wait_for()
+    page.get_by_label("Model of panel 1").select_option("runs/digits-condot")
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.wait_for_function(
+        "() => window.compare.results?.panels[0].rungs.get(8)?.image && window.compare.results.wish.panels[0].model === 'runs/digits-condot'"
+    )
+    picture(page, "in-compare")
     page.context.close()
 
 
@@ -156,3 +166,23 @@ def test_methods_and_data_have_their_own_values_and_the_page_says_when_the_serve
     page.get_by_text("the server does not answer").first.wait_for(timeout=WAIT)
     server.start()
     page.locator("#message").filter(has_text="does not answer").wait_for(state="hidden", timeout=WAIT)
+
+
+def test_explore_answers_while_a_job_trains_on_both_cores(server: Server, chromium):
+    """Twice the quiet time is the bar; a training runs at low priority."""
+    page = chromium.new_context(viewport={"width": 1400, "height": 900}).new_page()
+    page.goto(server.address)
+    page.wait_for_function("() => window.explore && window.explore.page.opened && window.explore.session.sides.b.measured")
+    quiet = statistics.median(drag(page, "scale", 4))
+    asked = {"recipe": "digits-condot", "settings": {"training.threads": "2", "training.steps": "100000"}, "name": "busy"}
+    assert page.request.post(f"{server.address}/api/jobs", data=asked, headers={"Origin": server.address}).ok
+    end = time.monotonic() + 120
+    while read_state(server.runs, "busy").step < 20 and time.monotonic() < end:
+        time.sleep(0.5)
+    busy = statistics.median(drag(page, "scale", 4))
+    assert read_state(server.runs, "busy").state == "running"
+    stop(server.runs, "busy")
+    wait(server.runs, "busy")
+    print(f"\nslider to paint: {quiet:.0f} ms when quiet, {busy:.0f} ms while a job trains")
+    assert busy < 4 * max(quiet, 17)  # the bar is twice; nothing is painted sooner than a frame
+    page.context.close()

@@ -3,6 +3,10 @@
 from tests.faults import Fault
 
 COMPARE = "tests/server/test_compare.py::"
+LOOKS = "tests/app/test_looks.py::"
+SCRIPT = "tests/app/test_compare_script.py::"
+BOARD = "tests/trainers/test_scoreboard.py::"
+SHIPPING = "tests/trainers/test_shipping.py::"
 EXPORT = "tests/trainers/sampling/test_exporting.py::"
 FAULTS = (
     Fault(
@@ -55,5 +59,96 @@ FAULTS = (
         'if "exported" in checkpoint.facts:',
         "if False:",
         EXPORT + "test_a_training_does_not_go_on_from_an_export",
+    ),
+    Fault(
+        "trainers/exporting.py",
+        'glob(f"{checkpoint.folder.name}-{weights}-*.json")',
+        'glob("nothing")',
+        SHIPPING + "test_what_is_there_is_not_made_again",
+    ),
+    Fault(
+        "trainers/shipping.py",
+        "if not _finished(run):",
+        "if True:",
+        SHIPPING + "test_what_is_there_is_not_made_again",
+    ),
+    Fault(
+        "trainers/shipping.py",
+        """ if command[0] == "train"]""",
+        "]",
+        SHIPPING + "test_a_reflow_is_preceded_by_its_teacher_and_pairs",
+    ),
+    Fault(
+        "trainers/recipes/shipped.py",
+        "        DIGITS,\n",
+        '        DIGITS if method != "loom" else {"network.channels": "128"},\n',
+        SHIPPING + "test_methods_are_compared_at_equal_network_data_pictures_and_learning_rate",
+    ),
+    Fault(
+        "app/tasks/looks.py",
+        'given="velocity", wanted="data"',
+        'given="velocity", wanted="noise"',
+        LOOKS + "test_a_film_shows_what_the_network_expects_of_the_end_and_ends_with_the_sample",
+    ),
+    Fault(
+        "app/tasks/looks.py",
+        "math.sqrt(own[0].numel())",
+        "math.sqrt(len(own))",
+        LOOKS + "test_the_nearest_training_picture_is_found_by_pixels_and_held_out_ones_say_what_is_usual",
+    ),
+    Fault(
+        "app/tasks/looks.py",
+        "_called(known, int(index[i]))",
+        "_called(known, int(i))",
+        LOOKS + "test_of_many_training_pictures_an_even_part_is_looked_through_and_broken_ones_are_left_out",
+    ),
+    Fault(
+        "app/tasks/looks.py",
+        "(usual < distance)",
+        "(usual > distance)",
+        LOOKS + "test_prompts_are_set_beside_the_captions_that_the_model_knows",
+    ),
+    Fault("app/stage/png_text.js", "0xedb88320", "0xedb88321", SCRIPT + "test_texts_in_a_png_are_read_by_others_and_the_picture_stays"),
+    Fault(
+        "app/stage/compare/wish.js",
+        'vary(panels.map((panel) => panel.guidance), "guidance");',
+        "",
+        SCRIPT + "test_the_line_names_what_differs_and_nothing_else",
+    ),
+    Fault(
+        "app/stage/compare/panels.js",
+        "if (budgets.includes(shown)) return null;",
+        "",
+        SCRIPT + "test_a_panel_shows_the_most_that_its_solver_can_use_within_the_budget",
+    ),
+    Fault(
+        "app/stage/compare/wish.js",
+        "wish.n, wish.seed,",
+        "wish.n,",
+        SCRIPT + "test_only_another_wish_makes_results_stale",
+    ),
+    Fault(
+        "trainers/scoreboard.py",
+        "/ (len(values) - 1))",
+        "/ len(values))",
+        BOARD + "test_a_cell_is_the_mean_over_seeds_with_students_interval",
+    ),
+    Fault(
+        "trainers/scoreboard.py",
+        '"one_nn": lambda value: abs(value - 0.5),',
+        '"one_nn": lambda value: value,',
+        BOARD + "test_what_the_seeds_cannot_tell_apart_is_a_tie",
+    ),
+    Fault(
+        "trainers/scoreboard.py",
+        "> math.hypot(a.half, b.half)",
+        "> 0",
+        BOARD + "test_what_the_seeds_cannot_tell_apart_is_a_tie",
+    ),
+    Fault(
+        "trainers/scoreboard.py",
+        "passes + before[1] + shipped.pairs",
+        "passes + shipped.pairs",
+        BOARD + "test_a_reflow_pays_for_its_teacher_and_pairs",
     ),
 )

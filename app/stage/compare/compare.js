@@ -9,7 +9,7 @@ function mountCompare(root) {
   page.dom = { message, differs };
   const panels = make("div", { class: "fl-panels", id: "panels" });
   page.dom.panels = panels;
-  root.replaceChildren(differs, message, buildWish(page), panels, buildLadder(page), buildOpened(page), buildQuality(page));
+  root.replaceChildren(differs, message, buildWish(page), buildLadder(page), panels, buildOpened(page), buildQuality(page));
   document.addEventListener("keydown", (event) => ladderKeys(page, event));
   window.addEventListener("resize", () => paintPanels(page));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { paintPanels(page); showQuality(page); });
@@ -60,7 +60,7 @@ function modelOf(page, id) {
 
 // How a model is sampled until the reader says otherwise.
 function defaultPanel(model) {
-  return { model: model.id, step: null, weights: model.weights.includes("ema") ? "ema" : model.weights[0], solver: model.ddpm ? "ddim" : "euler", grid: "uniform", guidance: model.condition === "none" ? 1 : model.guidance };
+  return { model: model.id, step: null, weights: model.weights.includes("ema") ? "ema" : model.weights[0], solver: model.ddpm ? "ddim-scheduler" : "euler", grid: "uniform", guidance: model.condition === "none" ? 1 : model.guidance };
 }
 
 // Everything that follows from wish and results.

@@ -1,6 +1,6 @@
 // The panels: a model and how it is sampled, one sheet of samples on a canvas, and its numbers at the evaluations shown. A sample under the pointer is marked in all of them.
 
-const MOST_PANELS = 4, COMPARE_SOLVERS = ["euler", "midpoint", "heun", "ralston", "kutta3", "rk4", "rk4-38", "ab2"], DDPM_SOLVERS = ["ddim", "dpm-solver++", "ddpm"], COMPARE_GRIDS = ["uniform", "cosine", "edm", "shifted", "snr"];
+const MOST_PANELS = 4, COMPARE_SOLVERS = ["euler", "midpoint", "heun", "ralston", "kutta3", "rk4", "rk4-38", "ab2", "ddim"], DDPM_SOLVERS = ["ddim-scheduler", "dpm-solver++", "ddpm"], COMPARE_GRIDS = ["uniform", "cosine", "edm", "shifted", "snr"];
 
 function buildPanels(page) {
   const { dom, wish } = page;
@@ -17,7 +17,7 @@ function buildPanel(page, k) {
   const canvas = make("canvas", { tabindex: "0", role: "img", id: `sheet-${k}` }), says = make("p", { class: "fl-panel-says" }), numbers = make("dl", { class: "fl-panel-numbers" });
   pointAtSamples(page, k, canvas);
   const head = page.hidden ? voteHead(page, k, place) : choiceHead(page, k, panel, model, place);
-  return { root: make("section", { class: "fl-panel", "aria-label": `Panel ${place}` }, head, make("div", { class: "fl-sheet" }, canvas), says, numbers), canvas, says, numbers };
+  return { root: make("section", { class: "fl-panel", "aria-label": `Panel ${place}` }, head, make("div", { class: "fl-panel-body" }, make("div", { class: "fl-sheet" }, canvas), make("div", { class: "fl-panel-side" }, says, numbers))), canvas, says, numbers };
 }
 
 function choiceHead(page, k, panel, model, place) {
@@ -50,8 +50,8 @@ function choiceHead(page, k, panel, model, place) {
   const solver = select("Solver", "solver", solvers);
   solver.querySelector("select").onchange = (event) => { if (DDPM_SOLVERS.includes(event.target.value)) panel.grid = "uniform"; change("solver", event.target.value); };
   return make(
-    "div", { class: "fl-panel-head" }, row, make("p", { class: "fl-hint fl-about" }, [model.about, model.place === "shipped" ? "shipped" : "your run", `${picturesInWords(model.images)} pictures seen`].join(" · ")),
-    make("div", { class: "fl-panel-row" }, solver, make("label", {}, "guidance ", guidance)), more,
+    "div", { class: "fl-panel-head" }, row, make("p", { class: "fl-hint fl-about", title: model.about }, [model.about.split("; ").at(-1), `${picturesInWords(model.images)} pictures seen`].join(" · ")),
+    make("div", { class: "fl-panel-row" }, solver, make("label", {}, "guidance ", guidance), more),
   );
 }
 
@@ -134,7 +134,7 @@ function sayPanel(page, dom, panel, k) {
     ["Straightness", flow ? shortReal(flow.straightness) : pendingWords(page, panel)],
     ["Acceleration", flow ? shortReal(flow.acceleration) : ""],
   ];
-  dom.numbers.replaceChildren(...rows.filter(([, words]) => words !== "").flatMap(([name, words]) => [make("dt", { title: PANEL_WORDS[name] }, name), make("dd", {}, words)]));
+  dom.numbers.replaceChildren(...rows.filter(([, words]) => words !== "").map(([name, words]) => make("div", {}, make("dt", { title: PANEL_WORDS[name] }, name), make("dd", {}, words))));
   dom.canvas.setAttribute("aria-label", `Samples of panel ${place}: ${page.results.wish.n} pictures, ${dom.says.textContent}`);
 }
 

@@ -51,7 +51,7 @@ async function showQuality(page) {
   page.qualityDom.drawn = true;
   const axis = (title, log, extra = {}) => ({ title: { text: title, font: { size: 12 } }, type: log ? "log" : "linear", gridcolor: value("--fl-line"), linecolor: value("--fl-quiet"), zeroline: false, automargin: true, ...extra });
   plotly.react(chart, traces, {
-    height: 320, margin: { l: 56, r: 12, t: 10, b: 44 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: value("--fl-quiet"), family: "system-ui, sans-serif", size: 12 }, legend: { orientation: "h", y: 1.14 }, showlegend: true,
+    height: 340, margin: { l: 56, r: 12, t: 12, b: 44 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: value("--fl-quiet"), family: "system-ui, sans-serif", size: 12 }, legend: { orientation: "h", y: -0.24 }, showlegend: true,
     xaxis: axis("evaluations (NFE)", true, { tickvals: COMPARE_LADDER, ticktext: COMPARE_LADDER.map(String) }), yaxis: axis(curve === "error" ? "solver error, latents (RMSE)" : QUALITY_MEASURES[curve], curve === "error", curve === "error" ? { exponentformat: "power" } : {}), hovermode: "x unified",
     shapes: curve === "one_nn" ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: 0.5, y1: 0.5, line: { color: value("--fl-quiet"), width: 1, dash: "dot" } }] : [],
   }, { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] });

@@ -23,6 +23,26 @@ SMALL = {
     "training.preview_count": 2,
 }
 
+# Told captions, by a prior that is too; text.path is to be added.
+TEXT = {
+    "name": "captions",
+    "data.reader": "folder",
+    "data.size": 8,
+    "autoencoder.kind": "none",
+    "network.channels": "16,16",
+    "network.norm_groups": 8,
+    "network.heads_of": 8,
+    "network.cross_attention": 8,
+    "text.max_tokens": 3,
+    "prior.mapper_steps": 20,
+    "prior.mapper_width": 16,
+    "prior.mapper_batch": 8,
+    "training.batch": 8,
+    "training.steps": 4,
+    "training.precision": "fp32",
+    "training.preview_count": 2,
+}
+
 
 def digits(method: str, **changes: Any) -> Recipe:
     """The laptop recipe, shrunken to a second."""
@@ -55,25 +75,6 @@ def run_of(home: Path) -> Callable[[str], Path]:
 def text_run(home: Path) -> Path:
     """Of a model that is told captions, by a prior that is too."""
     bert(home / "bert")
-    changes = {
-        "name": "captions",
-        "data.reader": "folder",
-        "data.size": 8,
-        "autoencoder.kind": "none",
-        "network.channels": "16,16",
-        "network.norm_groups": 8,
-        "network.heads_of": 8,
-        "network.cross_attention": 8,
-        "text.path": str(home / "bert"),
-        "text.max_tokens": 3,
-        "prior.mapper_steps": 20,
-        "prior.mapper_width": 16,
-        "prior.mapper_batch": 8,
-        "training.batch": 8,
-        "training.steps": 4,
-        "training.precision": "fp32",
-        "training.preview_count": 2,
-    }
     with pytest.MonkeyPatch.context() as patch:
         show(patch)
-        return trained(apply(by_name("emoji-text-cpd"), changes), home / "text", home)
+        return trained(apply(by_name("emoji-text-cpd"), TEXT | {"text.path": str(home / "bert")}), home / "text", home)

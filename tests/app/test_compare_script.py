@@ -1,0 +1,125 @@
+"""The Compare page's script in V8, without a browser: what of it is pure."""
+
+import io
+import json
+from functools import lru_cache
+from typing import Any
+
+import pytest
+from PIL import Image
+from py_mini_racer import MiniRacer
+
+from app.stage import COMPARE, source
+
+ENCODER = """globalThis.TextEncoder = class { encode(text) { return Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0)); } };"""
+
+
+@lru_cache(maxsize=1)
+def engine() -> MiniRacer:
+    made = MiniRacer()
+    made.eval(ENCODER)
+    made.eval(source(COMPARE))
+    return made
+
+
+def value(body: str, **given: Any) -> Any:
+    """What the body of a function of `L` and `given` returns."""
+    script = (
+        f"JSON.stringify(((L, given) => {{ {body} }})(FlowLab, {json.dumps(given)}), (k, v) => (ArrayBuffer.isView(v) ? Array.from(v) : v))"
+    )
+    return json.loads(str(engine().eval(script)))
+
+
+MODEL = {
+    "id": "runs/a", "name": "a", "about": "A", "images": 1000, "condition": "class", "shape": [1, 8, 8], "steps": [20, 10],
+    "classes": ["0", "1"], "ddpm": False, "guidance": 2, "weights": ["ema", "model"],
+}  # fmt: skip
+PANEL = {"model": "runs/a", "step": None, "weights": "ema", "solver": "euler", "grid": "uniform", "guidance": 1}
+
+
+def words(panels: list[dict[str, Any]], models: list[dict[str, Any]]) -> str:
+    return value(
+        "return L.differenceInWords({ hidden: false, results: null, wish: { panels: given.panels }, models: given.models });",
+        panels=panels,
+        models=models,
+    )
+
+
+def test_texts_in_a_png_are_read_by_others_and_the_picture_stays():
+    file = io.BytesIO()
+    Image.radial_gradient("L").resize((20, 10)).save(file, format="PNG")
+    texts = {"Software": "Flow Lab", "Settings": '{"prompt": "Zürich – 空"}'}
+    made = bytes(value("return L.pngWithText(Uint8Array.from(given.png), given.texts);", png=list(file.getvalue()), texts=texts))
+    image = Image.open(io.BytesIO(made))
+    image.verify()  # every checksum
+    image = Image.open(io.BytesIO(made))
+    image.load()
+    assert image.text == texts  # type: ignore[attr-defined]  # a PNG has it
+    assert image.tobytes() == Image.open(io.BytesIO(file.getvalue())).tobytes()
+
+
+def test_the_line_names_what_differs_and_nothing_else():
+    other = MODEL | {"id": "runs/b", "name": "b"}
+    assert words([PANEL, PANEL], [MODEL]) == "The panels are alike."
+    assert words([PANEL, PANEL | {"model": "runs/b"}], [MODEL, other]) == "Same normal numbers. What differs: the model (a | b)."
+    assert "the solver (euler | heun), guidance (1 | 2)" in words([PANEL, PANEL | {"solver": "heun", "guidance": 2}], [MODEL])
+    assert "the step (20 | 10)" in words([PANEL, PANEL | {"step": 10}], [MODEL])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"images": 2_500_000}, "unequal training: 1,000 | 2.50 million pictures seen"),
+        ({"condition": "text"}, "they are told different things"),
+        ({"shape": [3, 8, 8]}, "their latents have other shapes"),
+    ],
+)
+def test_unequal_budgets_and_what_cannot_be_compared_are_warned_of(change: dict[str, Any], said: str):
+    other = MODEL | {"id": "runs/b", "name": "b"}
+    panels = [PANEL, PANEL | {"model": "runs/b"}]
+    assert "Mind:" not in words(panels, [MODEL, other])
+    assert said in words(panels, [MODEL, other | change])
+
+
+def test_a_panel_shows_the_most_that_its_solver_can_use_within_the_budget():
+    def shown(nfe: Any, rungs: list[Any], budgets: list[int]) -> Any:
+        return value(
+            "return L.rungOf({ rungs: new Map(given.rungs.map((n) => [n, {}])), loaded: { budgets: given.budgets } }, given.nfe);",
+            nfe=nfe,
+            rungs=rungs,
+            budgets=budgets,
+        )
+
+    assert shown(4, [0, 2, 4, 8], [2, 4, 8]) == 4
+    assert shown(3, [0, 2, 4, 8, "exact"], [2, 4, 8]) == 2
+    assert shown(1, [0, 2, 4], [2, 4]) == 0
+    assert shown(8, [0, 2, 4], [2, 4, 8]) is None  # it comes yet
+    assert shown("exact", [0, 2, 4], [2, 4]) is None
+
+
+def test_only_another_wish_makes_results_stale():
+    body = "const page = { wish: { ...given.wish, ...given.change }, results: { wish: given.wish } }; return L.isStale(page);"
+    wish = {"panels": [PANEL], "n": 16, "seed": 0, "nfe": 8, "told": [], "prompts": []}
+    assert not value(body, wish=wish, change={"nfe": 32})
+    for change in ({"n": 4}, {"seed": 1}, {"told": ["3"]}, {"prompts": ["a"]}, {"panels": [PANEL | {"grid": "edm"}]}):
+        assert value(body, wish=wish, change=change)
+
+
+def test_a_model_is_sampled_by_its_own_conventions_until_the_reader_says_otherwise():
+    plain = value("return L.defaultPanel(given.model);", model=MODEL)
+    assert plain == PANEL | {"guidance": 2}
+    assert value("return L.defaultPanel(given.model);", model=MODEL | {"ddpm": True})["solver"] == "ddim-scheduler"
+    assert value("return L.defaultPanel(given.model);", model=MODEL | {"condition": "none", "weights": ["model"]}) == PANEL | {
+        "weights": "model"
+    }
+
+
+def test_an_error_that_its_reference_cannot_tell_shows_its_doubt():
+    assert value("return L.withDoubt(0.01234, { resolved: true, reference_error: 0.001 });") == "0.0123"
+    assert value("return L.withDoubt(0.01234, { resolved: false, reference_error: 0.004 });") == "0.0123 ± 0.004"
+    assert value("return [L.shortReal(0), L.shortReal(123456), L.shortReal(0.0004), L.shortReal(1234.5)];") == [
+        "0",
+        "1.2e+5",
+        "4.0e-4",
+        "1230",
+    ]

@@ -1,0 +1,29 @@
+"""python -m trainers table"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table over all methods that were trained by `ship`: scores by evaluations with intervals over seeds, flow, time and compute, in Markdown."""
+
+    runs: Path = Path("runs/shipped")
+    """Where `ship` keeps its trainings."""
+    out: Path | None = None
+    """JSON file for the same, which the Compare page shows (assets/checkpoints/table.json)."""
+    json: bool = False
+    """Print JSON."""
+
+    def go(self) -> None:
+        from trainers.cli import say
+        from trainers.files import write_json
+        from trainers.scoreboard import boards, markdown
+
+        found = boards(self.runs)
+        plain = {"version": 1, "boards": [board.summary() for board in found]}
+        print(json.dumps(plain) if self.json else "\n\n".join(markdown(board) for board in found))
+        if self.out is not None:
+            write_json(self.out, plain)
+            say(f"written to {self.out}")

@@ -1,0 +1,74 @@
+"""Makes the checkpoints that ship: for each, the commands that anyone could type, one after the other, each in a process of its own.
+
+RUNS/NAME-SEED is the run, RUNS/NAME-SEED-pairs what a reflow is trained on. A command whose result is there is not run again, so that a call that was stopped goes on.
+"""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trainers import layout
+from trainers.recipes.shipped import BUDGETS, Shipped, by_name
+
+
+def run_of(runs: Path, name: str, seed: int) -> Path:
+    """The folder of a training."""
+    return runs / f"{name}-{seed}"
+
+
+def commands(name: str, seed: int, runs: Path, out: Path | None) -> list[list[str]]:
+    """What is still to be done, in order, as arguments of `python -m trainers`. out: where the export goes; None: nowhere. Raises ValueError for an unknown name."""
+    shipped, run, found = by_name(name), run_of(runs, name, seed), []
+    if not _finished(run):
+        if shipped.teacher is not None:
+            found += [command for command in commands(shipped.teacher, seed, runs, None) if command[0] == "train"]
+            found.append(_pairs(shipped, run_of(runs, shipped.teacher, seed), pairs_of(runs, name, seed), seed))
+        found.append(_train(shipped, name, run, seed, runs))
+    if not list((run / layout.EVALUATIONS).glob("*.json")):
+        found.append(["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--adaptive", "--n", str(shipped.count)])
+    if out is not None and not (out / name).exists():
+        found.append(["export", str(run), "--out", str(out / name)])
+    return found
+
+
+def _train(shipped: Shipped, name: str, run: Path, seed: int, runs: Path) -> list[str]:
+    settings = dict(shipped.settings) | ({} if shipped.teacher is None else {"coupling.pairs": str(pairs_of(runs, name, seed))})
+    changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    return ["train", shipped.recipe, "--run", str(run), "--seed", str(seed), *changes]
+
+
+def _pairs(shipped: Shipped, teacher: Path, pairs: Path, seed: int) -> list[str]:
+    return ["pairs", str(teacher), "--n", str(shipped.pairs), "--seed", str(seed), *shipped.pair_options, "--out", str(pairs)]
+
+
+def pairs_of(runs: Path, name: str, seed: int) -> Path:
+    """The folder of what a reflow is trained on."""
+    return runs / f"{name}-{seed}-pairs"
+
+
+def _finished(run: Path) -> bool:
+    """Whether a training has come to its last step."""
+    from trainers.recipes.files import read_recipe
+
+    steps = layout.steps_of(run)
+    return bool(steps) and (run / layout.RECIPE).is_file() and steps[0] >= read_recipe(run / layout.RECIPE).training.steps
+
+
+def ship(names: Sequence[str], seeds: Sequence[int], runs: Path, out: Path | None, *, again: bool, say: Callable[[str], None]) -> int:
+    """Runs every command that is still to be done; the status of the first that does not end well, else 0. out gets the first seed's. again: exports are made anew."""
+    for name in names:
+        by_name(name)
+    for name in names:
+        for seed in seeds:
+            place = out if seed == seeds[0] else None
+            if again and place is not None and (place / name).exists():
+                shutil.rmtree(place / name)
+            for command in commands(name, seed, runs, place):
+                say(f"python -m trainers {shlex.join(command)}")
+                status = subprocess.run([sys.executable, "-m", "trainers", *command], check=False).returncode
+                if status:
+                    return status
+    return 0
