@@ -1,4 +1,4 @@
-"""The trainers from the command line: python -m trainers data | cache | prior | train | sample | pairs | evaluate | export | recipes | plan | jobs."""
+"""The trainers from the command line: python -m trainers COMMAND; --help lists them."""
 
 import sys
 

@@ -11,7 +11,8 @@ from typing import Any
 import tyro
 
 from lab.checks import unknown
-from lab.command_line import FINISHED, INTERRUPTED, fail, one_line, say
+from lab.command_line import FINISHED, INTERRUPTED, STOPPED, fail, one_line, say
+from trainers.stopping import Terminated, stoppable
 
 FAILED = 1
 # trainers/commands/NAME.py, class Name
@@ -52,7 +53,11 @@ def main(arguments: Sequence[str]) -> int:
             return FINISHED
         return fail(one_line(complaint.getvalue()))
     try:
-        return command.go() or FINISHED
+        with stoppable():
+            return command.go() or FINISHED
+    except Terminated:
+        say("stopped; nothing half-written is left, and the same command goes on from what is made")
+        return STOPPED
     except ValueError as error:
         return fail(str(error))
     except (RuntimeError, OSError) as error:

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +28,7 @@ from trainers.priors import FittedPrior, fit_prior
 from trainers.recipes import Recipe, apply, check, flatten, warnings, write_recipe
 from trainers.runs import PATHS, Run
 from trainers.sources import CacheSource, Source
+from trainers.stopping import Terminated, stoppable
 
 Say = Callable[[str], None]
 PATIENCE = timedelta(hours=24)  # of processes that wait for one another
@@ -99,7 +98,7 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
         return _train(recipe, run, cache or default_folder(recipe, runs), accelerator, _silent)
     existed = folder.exists()
     try:
-        with run.locked(), _stoppable():
+        with run.locked(), stoppable():
             recipe = run.begin(recipe)
             cache = cache or default_folder(recipe, runs)
             for sentence in (*warnings(recipe), *filter(None, (note(recipe),))):
@@ -114,28 +113,6 @@ def train(recipe: Recipe, folder: Path, *, cache: Path | None = None, runs: Path
         if not existed and not run.metrics.exists():  # nothing was trained: leave no folder behind
             remove(folder)
         raise
-
-
-class Terminated(BaseException):
-    """SIGTERM came before the loop, which has its own way to end. No Exception: nothing between may swallow it."""
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turns SIGTERM into Terminated, so that what is half-written is taken away. Nothing outside the main thread, where no signal comes in."""
-
-    def stop(_number: int, _frame: Any) -> None:
-        raise Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _silent(_: str) -> None:

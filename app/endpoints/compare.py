@@ -5,12 +5,14 @@
     GET  /api/compare/ID/events               server-sent events, `data` in JSON: loaded, rung, film, nearest, known, exact, and last of all end, failed or lost
     GET  /api/compare/opening                 {wish, events}: the comparison that ships; {} where there is none
     GET  /api/scores?model=ID                 {evaluation: the newest of `python -m trainers evaluate`, or null}
+    GET  /api/table                           {boards}: `python -m trainers table` over all methods that ship; {} where there is none
     POST /api/compare/ID/stop                 {ok: true}: its process is ended
 
 A new comparison of a session takes the place of its last one. A model is named by its id, never by a path.
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -21,7 +23,7 @@ from app.endpoints.body import Refused, number_of, read_json, work
 from app.endpoints.following import session_of, stream
 from app.endpoints.trainings import TooMany
 from app.opening import OPENING
-from trainers.catalogue import checkpoint_folder, evaluation, models
+from trainers.catalogue import SHIPPED, checkpoint_folder, evaluation, models
 
 router = APIRouter()
 
@@ -35,7 +37,17 @@ def listed(request: Request) -> JSONResponse:
 @router.get("/compare/opening")
 def opening() -> Response:
     """Made by `python -m app.opening`."""
-    text = OPENING.read_text(encoding="utf-8") if OPENING.is_file() else "{}"
+    return _file(OPENING)
+
+
+@router.get("/table")
+def table() -> Response:
+    """Made by `python -m trainers table --out`."""
+    return _file(SHIPPED / "table.json")
+
+
+def _file(path: Path) -> Response:
+    text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
     return Response(text, media_type="application/json")
 
 

@@ -65,7 +65,7 @@ EXPLORE = tuple(
 )
 COMPARE = (
     *("ask.js", "elements.js", "png_text.js", "page/dom.js", "page/download.js", "page/closer.js"),
-    *(f"compare/{name}.js" for name in ("wish", "panels", "ladder", "opened", "voting", "quality", "export", "compare")),
+    *(f"compare/{name}.js" for name in ("wish", "panels", "ladder", "opened", "voting", "boards", "quality", "export", "compare")),
 )
 TRAIN = ("ask.js", "elements.js", "page/dom.js", "page/closer.js", "train/form.js", "train/runs.js", "train/run.js", "train/train.js")
 MOUNT = {"gradio": "mount_gradio.js", "streamlit": "mount_streamlit.js"}  # what ties the stage to a framework

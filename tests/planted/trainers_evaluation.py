@@ -115,7 +115,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "trainers/evaluation/flow_measures.py",
-        "while tolerance > finest and",
+        "while tolerance > SLACK * finest and",
         "while False and",
         f"{TESTS}/test_flow_measures.py::test_ends_are_made_as_exact_as_the_errors_that_they_judge_need_and_no_more",
     ),
@@ -130,5 +130,17 @@ FAULTS: tuple[Fault, ...] = (
         "ADAPTIVE_BATCH if nfe is None else BATCH",
         "BATCH",
         f"{TESTS}/test_evaluate.py::test_one_seed_gives_the_same_numbers_with_and_without_a_cache_and_in_other_chunks",
+    ),
+    Fault(
+        "trainers/evaluation/flow_measures.py",
+        "SLACK = 1.01",
+        "SLACK = 1.0",
+        "tests/trainers/evaluation/test_flow_measures.py::test_at_the_finest_tolerance_ends_are_still_set_beside_those_at_ten_times_it",
+    ),
+    Fault(
+        "trainers/cli.py",
+        "except Terminated:",
+        "except ZeroDivisionError:",
+        "tests/trainers/latents/test_cache_command.py::test_sigterm_ends_it_with_a_line_and_the_status_of_what_can_go_on",
     ),
 )

@@ -81,7 +81,8 @@ def follow_exactly(
     tolerance = max(FIRST, finest)
     before, fine = run(LOOSER * tolerance), run(tolerance)
     found = judged(fine, before, tolerance)
-    while tolerance > finest and found.error > error * found.spread:
+    # Tenths of tenths are not exact: without the slack a last run at nearly the same tolerance would find no difference at all.
+    while tolerance > (1 + 1e-6) * finest and found.error > error * found.spread:
         tolerance = max(tolerance / LOOSER, finest)
         before, fine = fine, run(tolerance)
         found = judged(fine, before, tolerance)

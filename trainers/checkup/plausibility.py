@@ -23,7 +23,7 @@ from torch import Tensor
 
 from trainers.checkup.foreign import Foreign
 
-NEAR = 0.25
+NEAR = 0.25  # a U-Net of 0.2M after 1,000 steps on digits is within .12 at both ends; one of 4.6M after 150 on emoji is not yet
 
 
 @dataclass(frozen=True)

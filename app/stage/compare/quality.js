@@ -17,9 +17,11 @@ function buildQuality(page) {
     tab.onclick = () => { page.curve = kind; tabs.querySelectorAll("button").forEach((each) => each.setAttribute("aria-selected", String(each === tab))); showQuality(page); };
     tabs.append(tab);
   }
-  page.qualityDom = { tabs, chart, hint, table };
+  const all = make("div", { class: "fl-scores" });
+  page.qualityDom = { tabs, chart, hint, table, all };
   page.scores = new Map();
-  page.qualityDom.root = make("section", { class: "fl-quality", "aria-label": "Curves and scores", hidden: "" }, tabs, hint, chart, table);
+  page.qualityDom.root = make("section", { class: "fl-quality", "aria-label": "Curves and scores", hidden: "" }, tabs, hint, chart, table, all);
+  showBoards(page);
   return page.qualityDom.root;
 }
 

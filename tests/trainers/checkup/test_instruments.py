@@ -64,6 +64,15 @@ def test_the_exact_flow_ends_where_the_closed_form_does_and_says_how_far_off_it_
     assert found.transport_cost == pytest.approx(float((mu + (S - 1) * x_0).square().sum(1).mean()), rel=1e-4)
 
 
+def test_at_the_finest_tolerance_the_error_is_still_one_to_ten_times_it(model: Affine):
+    """1e-5 / 10 is not 1e-6: a further run between the two would differ by nothing, and the exact flow would pass for perfect."""
+    found = check_up(model, Asked(n=4, nfe=(2,), solvers=("euler",), error=1e-7, finest=1e-6))
+    told = labels(torch.full((10,), 0.1, dtype=torch.float64), torch.arange(4), 0)
+    off = (found.ends["exact"] - model.ends(start(model, torch.arange(4), told, 0), told)).flatten(1).norm(dim=1).square().mean().sqrt()
+    assert found.exact.error > 0.5 * float(off) > 1e-8
+    assert found.notes[0].startswith("the exact ends are themselves off by")
+
+
 def test_eulers_errors_are_those_of_its_own_closed_form(model: Affine, found: Checkup):
     """On a linear flow Euler multiplies: x_n = mu + x_0 times the product of 1 + h r'/r, exactly on the mean's straight line."""
     _, _, square = drawn(model)

@@ -144,6 +144,15 @@ def test_ends_are_made_as_exact_as_the_errors_that_they_judge_need_and_no_more(s
     assert loose.nfe == coarse.nfe < fine.nfe
 
 
+def test_at_the_finest_tolerance_ends_are_still_set_beside_those_at_ten_times_it(subject: Affine):
+    """1e-5 / 10 is not 1e-6: a further run between the two would differ by nothing, and the ends would pass for perfect."""
+    x_0, condition = particles(subject)
+    exact = subject.ends(x_0, condition)
+    flow = follow(subject, x_0, condition, judged=[exact], finest=1e-6)
+    assert flow.tolerance == pytest.approx(1e-6)
+    assert flow.error > 0.1 * solver_error(exact, flow).rmse > 1e-9
+
+
 def test_the_likelihood_says_how_far_off_its_integral_is(subject: Affine):
     class Mixing(Affine):
         """Each pixel also follows its mirror: of such a Jacobian probes tell by chance."""

@@ -1,11 +1,15 @@
 """python -m trainers cache, on what comes with the project."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from lab.distances import sample_frechet_distance
+from tests.faults import ROOT
 from tests.trainers.latents.gallery import picture, recipe, show
 from trainers.commands.cache import Cache
 from trainers.latents import build_cache, open_cache
@@ -70,3 +74,28 @@ def test_the_floor_is_the_distance_of_features_of_pictures_and_round_trips(tmp_p
     assert found["frechet_floor"] == pytest.approx(expected)
     assert expected > 1
     assert fidelity(recipe(), cache, count=5)["frechet_floor"] is None
+
+
+TERMINATED = """
+import os, signal, sys
+from trainers import cli
+from trainers.latents import manifest
+real = manifest.write_json
+def written(*args, **kwargs):
+    real(*args, **kwargs)
+    os.kill(os.getpid(), signal.SIGTERM)
+manifest.write_json = written
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_sigterm_ends_it_with_a_line_and_the_status_of_what_can_go_on(tmp_path):
+    command = [sys.executable, "-c", TERMINATED, "cache", "digits-condot", "--runs", str(tmp_path)]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 75
+    assert ended.stderr.splitlines()[-1] == "stopped; nothing half-written is left, and the same command goes on from what is made"
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.rglob("*.partial"))
+    Cache("digits-condot", runs=tmp_path).go()
