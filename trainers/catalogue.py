@@ -1,4 +1,7 @@
-"""Models that can be sampled: runs and exports that hold a checkpoint. Small files alone are read and nothing heavy is imported, since a server lists them."""
+"""Models that can be sampled: runs and exports that hold a checkpoint, and checkpoints made elsewhere with their conventions.json.
+
+Small files alone are read and nothing heavy is imported, since a server lists them.
+"""
 
 import os
 import tomllib
@@ -8,7 +11,7 @@ from typing import Any
 
 from trainers.files import read_json
 from trainers.jobs.names import NAME, check_name, is_run
-from trainers.layout import CHECKPOINTS, EVALUATIONS, RECIPE, STATE, steps_of
+from trainers.layout import CHECKPOINTS, CONVENTIONS, EVALUATIONS, RECIPE, STATE, steps_of
 
 SHIPPED = Path(__file__).parent.parent / "assets" / "checkpoints"
 
@@ -47,7 +50,7 @@ def models(runs: Path, shipped: Path = SHIPPED) -> list[Model]:
     found = []
     for place, folder in (("shipped", shipped), ("runs", runs)):
         for name in sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else ():
-            if NAME.fullmatch(name) and is_run(folder / name) and (model := read_model(place, folder / name)) is not None:
+            if NAME.fullmatch(name) and _is_model(folder / name) and (model := read_model(place, folder / name)) is not None:
                 found.append(model)
     return found
 
@@ -56,8 +59,12 @@ def checkpoint_folder(runs: Path, id_: str, step: int | None = None, shipped: Pa
     """The folder of a checkpoint by its model's id, place/name, and its step (the newest if None). Raises ValueError where there is none; no id leads elsewhere."""
     place, _, name = id_.partition("/")
     home = {"shipped": shipped, "runs": runs}.get(place)
-    if home is None or not is_run(home / check_name(name)):
+    if home is None or not _is_model(home / check_name(name)):
         raise ValueError(f"there is no model {id_[:100]!r}")
+    if _is_foreign(home / name):
+        if step:
+            raise ValueError(f"{id_} was made elsewhere and has one checkpoint alone, step 0")
+        return home / name
     steps = steps_of(home / name)
     if not steps or (step is not None and step not in steps):
         known = f"; it has {', '.join(map(str, steps))}" if steps else ""
@@ -67,7 +74,8 @@ def checkpoint_folder(runs: Path, id_: str, step: int | None = None, shipped: Pa
 
 def evaluation(runs: Path, id_: str, shipped: Path = SHIPPED) -> dict[str, Any] | None:
     """The newest evaluation of a model by its id, as `python -m trainers evaluate` wrote it; None where there is none that can be read. Raises ValueError for an unknown id."""
-    folder = checkpoint_folder(runs, id_, None, shipped).parent.parent / EVALUATIONS
+    checkpoint = checkpoint_folder(runs, id_, None, shipped)
+    folder = (checkpoint if _is_foreign(checkpoint) else checkpoint.parent.parent) / EVALUATIONS
     files = sorted(folder.glob("step-*.json"), key=lambda file: (file.name.split("-")[1], file.stat().st_mtime)) if folder.is_dir() else []
     for file in reversed(files):
         try:
@@ -77,8 +85,53 @@ def evaluation(runs: Path, id_: str, shipped: Path = SHIPPED) -> dict[str, Any] 
     return None
 
 
+def _is_foreign(folder: Path) -> bool:
+    return not folder.is_symlink() and (folder / CONVENTIONS).is_file()
+
+
+def _is_model(folder: Path) -> bool:
+    return _is_foreign(folder) or is_run(folder)
+
+
+def read_foreign(place: str, folder: Path) -> Model | None:
+    """What the small files of a checkpoint made elsewhere say; None where they cannot be read. They are checked when it is loaded."""
+    try:
+        told, config = read_json(folder / CONVENTIONS), read_json(next(f for f in _configs(folder) if f.is_file()))
+        side = config.get("sample_size")
+        shape = told.get("shape") or [config["in_channels"], *([side, side] if isinstance(side, int) else side)]
+        classes = told.get("classes") or ()
+        names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(map(str, classes))
+        return Model(
+            place,
+            folder.name,
+            "",
+            str(told.get("about") or f"{config['_class_name']}, made elsewhere"),
+            "made elsewhere",
+            "class" if names else "none",
+            told["prediction"],
+            False,
+            1.0,
+            int(shape[1]),
+            tuple(int(n) for n in shape),
+            names,
+            (0,),
+            ("as they are",),
+            0,
+            0.0,
+        )
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return None
+
+
+def _configs(folder: Path) -> tuple[Path, ...]:
+    """Where a diffusers folder says what its network is."""
+    return tuple(folder / inside / "config.json" for inside in ("", "unet", "transformer"))
+
+
 def read_model(place: str, folder: Path) -> Model | None:
     """What the small files of a run say; None where it has no checkpoint, or they cannot be read."""
+    if _is_foreign(folder):
+        return read_foreign(place, folder)
     steps = steps_of(folder)
     if not steps:
         return None

@@ -19,12 +19,12 @@ from app.tasks.looks import film, known_captions, nearest_pictures, picture
 from lab.checks import check_name, whole_number
 from lab.grids import GRIDS
 from lab.solvers import ADAPTIVE
+from trainers.checkup.subjects import draws, open_subject, told
 from trainers.diffusion import DIFFUSION, RANDOM
 from trainers.evaluation.flow_measures import Flow, follow, solver_error
-from trainers.galleries import conditions
+from trainers.evaluation.subject import Subject
 from trainers.grids import shape_of
 from trainers.sampling import SOLVERS, Samples, budgets_near, sample, start
-from trainers.trained import Trained, load_trained
 
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 MOST, FEWEST_PANELS, MOST_PANELS, LONGEST, MOST_TOLD = 64, 1, 4, 300, 64
@@ -35,7 +35,7 @@ EXACT = 1e-6
 class Panel:
     """A checkpoint, and how it is sampled; condition: what each of its samples is told."""
 
-    model: Trained
+    model: Subject
     solver: str
     grid: str
     guidance: float
@@ -152,13 +152,19 @@ def _work(wish: Wish, folders: list[Path], pipe: Connection) -> None:
 
 
 def _loaded(k: int, asked: Mapping[str, Any], folder: Path, wish: Wish, pipe: Connection) -> Panel:
-    model = load_trained(folder, asked["weights"])
+    model = open_subject(folder, asked["weights"])
+    if not draws(model):
+        raise ValueError(
+            f"panel {k + 1}: {folder.name} works on latents and names no autoencoder that would make pictures of them; say it in its conventions.json"
+        )
     texts = {"class": wish.told, "text": wish.prompts}.get(model.recipe.data.condition, ())
     if model.recipe.data.condition == "text" and not texts:
         raise ValueError(f"panel {k + 1} is told a text: type a prompt")
-    condition, names = conditions(model, texts, wish.n, wish.seed)
+    condition, names = told(model, texts, wish.n, wish.seed)
     if asked["guidance"] != 1 and condition is None:
         raise ValueError(f"panel {k + 1}: guidance needs a model with conditions, and this one was trained without; set it to 1")
+    if asked["guidance"] != 1 and model.null is None:
+        raise ValueError(f"panel {k + 1}: guidance needs a condition that means none, and {folder.name} has none; set it to 1")
     if asked["solver"] in DIFFUSION and model.noise is None:
         raise ValueError(f"panel {k + 1}: {asked['solver']} is for models trained as DDPM; take heun or another solver of the velocity")
     if asked["solver"] in DIFFUSION and asked["grid"] != "uniform":
@@ -185,8 +191,8 @@ def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Connec
     )
     if not bool(torch.isfinite(made.x).all()):
         raise ValueError(f"panel {k + 1}: samples at {nfe} evaluations are not finite; take other weights or another solver")
-    told = {"panel": k, "nfe": nfe, "evaluations": made.nfe, "picture": picture(panel.model.decode(made.x))}
-    pipe.send(("rung", {**told, "seconds": time.perf_counter() - began}, []))
+    facts = {"panel": k, "nfe": nfe, "evaluations": made.nfe, "picture": picture(panel.model.decode(made.x))}
+    pipe.send(("rung", {**facts, "seconds": time.perf_counter() - began}, []))
     return made
 
 

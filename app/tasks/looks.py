@@ -14,10 +14,10 @@ from lab.conversions import convert
 from trainers.data import Images, open_images
 from trainers.evaluation.flow_measures import field_of
 from trainers.evaluation.scores import nearest
+from trainers.evaluation.subject import Subject
 from trainers.grids import grid
 from trainers.sampling import Samples
 from trainers.text import load_encoder
-from trainers.trained import Trained
 
 FRAMES = 8
 MOST_NUMBERS = 60_000_000  # of training pictures held in memory: 4,900 of 3 x 64 x 64
@@ -32,7 +32,7 @@ def picture(pixels: UInt8[Tensor, "n c s s"], rows: int | None = None) -> str:
 
 
 @torch.no_grad()
-def film(model: Trained, made: Samples, guidance: float) -> dict[str, Any]:
+def film(model: Subject, made: Samples, guidance: float) -> dict[str, Any]:
     """{times, picture, frames}: of each sample a row, in it E[x_1 | x_t] as the network has it at up to eight of the solver's times, the sample itself last."""
     assert made.states is not None
     assert made.times is not None
@@ -50,7 +50,7 @@ def film(model: Trained, made: Samples, guidance: float) -> dict[str, Any]:
     }
 
 
-def nearest_pictures(model: Trained, x: Float[Tensor, "n c h w"]) -> dict[str, Any]:
+def nearest_pictures(model: Subject, x: Float[Tensor, "n c h w"]) -> dict[str, Any]:
     """Of every sample the nearest training picture, by root mean squared difference of pixels in [0, 1]: {picture, names, distances, usual, among, of}.
 
     usual: the median of the same distance for pictures that were held out; a sample far nearer than that is a copy. Where the training pictures are not here, {error} says so.
@@ -91,7 +91,7 @@ def _called(images: Images, i: int) -> str:
     return captions[0] if captions else images.name(i)
 
 
-def known_captions(model: Trained, prompts: Sequence[str]) -> dict[str, Any]:
+def known_captions(model: Subject, prompts: Sequence[str]) -> dict[str, Any]:
     """How far each prompt is from the captions that the text model was trained on: {prompts: [{prompt, nearest, distance, farther}], among, usual}.
 
     distance: 1 - cosine of the text encoder's embeddings, to the nearest caption. usual: the median

@@ -151,4 +151,16 @@ FAULTS = (
         "passes + shipped.pairs",
         BOARD + "test_a_reflow_pays_for_its_teacher_and_pairs",
     ),
+    Fault(
+        "trainers/catalogue.py",
+        "return not folder.is_symlink() and (folder / CONVENTIONS)",
+        "return (folder / CONVENTIONS)",
+        COMPARE + "test_a_checkpoint_made_elsewhere_is_sampled_beside_ours",
+    ),
+    Fault(
+        "app/tasks/compare.py",
+        'if asked["guidance"] != 1 and model.null is None:',
+        "if False:",
+        COMPARE + "test_a_checkpoint_made_elsewhere_is_sampled_beside_ours",
+    ),
 )

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from PIL import Image
 
 from app.tasks.compare import LADDER
 from tests.server.conftest import Lab, eventually
+from tests.trainers.checkup.nets import sent, unet
 from tests.trainers.sampling.conftest import digits, trained
+from trainers.checkup import load_foreign
 from trainers.exporting import export
 from trainers.grids import grid
 from trainers.sampling import sample
@@ -147,6 +150,48 @@ def test_ddpm_has_its_own_samplers_and_others_do_not(lab: Lab):
         "failed",
         "panel 1: ddpm is for models trained as DDPM; take heun or another solver of the velocity",
     )
+
+
+def test_a_checkpoint_made_elsewhere_is_sampled_beside_ours(lab: Lab, runs: Path):
+    """Its time runs the other way, in thousandths; no other name and no link leads to it."""
+    told = {"direction": "data-to-noise", "time_scale": 1000, "classes": 10, "about": "a U-Net from afar"}
+    network = unet(sample_size=8, num_class_embeds=11)
+    for name, more in (("afar", {"null_class": 10}), ("without-null", {}), ("latents", {})):
+        sent(
+            network if name != "latents" else unet(in_channels=4, out_channels=4), runs / name, **(told | more if name != "latents" else {})
+        )
+    (runs / "link").symlink_to(runs / "afar")
+    try:
+        found = {model["id"]: model for model in lab.client.get("/api/models").json()["models"]}
+        assert "runs/link" not in found
+        model = found["runs/afar"]
+        assert (model["about"], model["shape"], model["steps"], model["condition"]) == ("a U-Net from afar", [1, 8, 8], [0], "class")
+        afar = {"model": "runs/afar", "solver": "heun", "weights": "as they are", "guidance": 2}
+        events = heard(lab, begin(lab, afar, {"model": "runs/condot", "solver": "euler"}, n=4, seed=3, told=["3", "7"]).json()["id"])
+        assert events[-1][0] == "end", events[-1]
+        rung = next(n for name, n in events if name == "rung" and (n["panel"], n["nfe"]) == (0, 8))
+        own = load_foreign(runs / "afar")
+        made = sample(own, 4, seed=3, solver="heun", nfe=8, guidance=2, condition=torch.tensor([3, 7] * 2))
+        assert apart(rung["picture"], own.decode(made.x)) < 2e-3
+        (nearest,) = [n for name, n in events if name == "nearest" and n["panel"] == 0]
+        assert nearest["error"].startswith("the training pictures are not here")
+        assert {n["panel"] for name, n in events if name == "exact" and n["errors"]} == {0, 1}
+        for panel, words in (
+            (
+                {"model": "runs/without-null", "weights": "as they are", "guidance": 2},
+                "panel 1: guidance needs a condition that means none",
+            ),
+            ({"model": "runs/latents", "weights": "as they are"}, "panel 1: latents works on latents and names no autoencoder"),
+        ):
+            (name, numbers) = heard(lab, begin(lab, panel, n=2, exact=False).json()["id"])[-1]
+            assert (name, numbers["error"][: len(words)]) == ("failed", words)
+        late = begin(lab, {"model": "runs/afar", "step": 7, "weights": "as they are"})
+        assert (late.status_code, late.json()["error"]) == (400, "runs/afar was made elsewhere and has one checkpoint alone, step 0")
+        assert lab.client.get("/api/scores", params={"model": "runs/afar"}).json() == {"evaluation": None}
+    finally:
+        for name in ("afar", "without-null", "latents"):
+            shutil.rmtree(runs / name)
+        (runs / "link").unlink()
 
 
 BAD = [

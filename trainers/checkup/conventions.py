@@ -26,9 +26,10 @@ from typing import Any
 
 from lab.checks import check_name, unknown, whole_number
 from trainers.files import read_json
+from trainers.layout import CONVENTIONS
 from trainers.recipes.schema import AUTOENCODERS, PATHS, TARGETS
 
-NAME = "conventions.json"
+NAME = CONVENTIONS
 DIRECTIONS = ("noise-to-data", "data-to-noise")
 EXAMPLE = '{"direction": "data-to-noise", "time_scale": 1000, "prediction": "velocity", "path": "cond-ot"}'
 
