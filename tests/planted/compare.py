@@ -23,8 +23,8 @@ FAULTS = (
     ),
     Fault(
         "app/tasks/compare.py",
-        'load_trained(folder, asked["weights"])',
-        "load_trained(folder)",
+        'open_subject(folder, asked["weights"])',
+        "open_subject(folder)",
         COMPARE + "test_panels_have_the_same_numbers_and_their_pictures_are_samples_own",
     ),
     Fault(
@@ -34,7 +34,10 @@ FAULTS = (
         COMPARE + "test_solver_errors_are_against_the_checkpoints_own_exact_ends",
     ),
     Fault(
-        "trainers/catalogue.py", "is_run(home / check_name(name))", "is_run(home / name)", COMPARE + "test_what_cannot_be_is_one_sentence"
+        "trainers/catalogue.py",
+        "_is_model(home / check_name(name))",
+        "_is_model(home / name)",
+        COMPARE + "test_what_cannot_be_is_one_sentence",
     ),
     Fault(
         "trainers/exporting.py",
