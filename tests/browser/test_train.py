@@ -120,7 +120,8 @@ def test_a_class_watches_digits_train_and_finds_the_run_after_the_server_was_kil
     page.get_by_label("Model of panel 1").select_option("runs/digits-condot")
     page.get_by_role("button", name="Sample", exact=True).click()
     page.wait_for_function(
-        "() => window.compare.results?.panels[0].rungs.get(8)?.image && window.compare.results.wish.panels[0].model === 'runs/digits-condot'"
+        "() => window.compare.results?.panels[0].rungs.get(8)?.image && window.compare.results.wish.panels[0].model === 'runs/digits-condot'",
+        timeout=WAIT,
     )
     picture(page, "in-compare")
     page.context.close()
