@@ -21,14 +21,16 @@ from lab.grids import GRIDS
 from lab.solvers import ADAPTIVE
 from trainers.checkup.subjects import draws, open_subject, told
 from trainers.diffusion import DIFFUSION, RANDOM
-from trainers.evaluation.flow_measures import Flow, follow, solver_error
+from trainers.evaluation.flow_measures import TIMES, Flow, follow, solver_error
 from trainers.evaluation.subject import Subject
 from trainers.grids import shape_of
 from trainers.sampling import SOLVERS, Samples, budgets_near, sample, start
 
+TOO_LARGE = "so many samples of this size on their way take more memory than there is to spare; ask for fewer"
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 MOST, FEWEST_PANELS, MOST_PANELS, LONGEST, MOST_TOLD = 64, 1, 4, 300, 64
 EXACT = 1e-6
+MOST_NUMBERS = 250_000_000  # of states that are held at once, 1 GB in float32: 64 samples of 3 x 64 x 64 at 65 times are 51 million
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Connec
         grid=panel.grid,
         guidance=panel.guidance,
         condition=panel.condition,
-        states=states,
+        states=states and _fits(panel, wish, nfe + 1),
     )
     if not bool(torch.isfinite(made.x).all()):
         raise ValueError(f"panel {k + 1}: samples at {nfe} evaluations are not finite; take other weights or another solver")
@@ -196,9 +198,15 @@ def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Connec
     return made
 
 
+def _fits(panel: Panel, wish: Wish, states: int) -> bool:
+    """Whether so many states of all samples may be held."""
+    return wish.n * torch.Size(panel.model.shape).numel() * states <= MOST_NUMBERS
+
+
 def _looks(k: int, panel: Panel, nfe: int, made: Samples, wish: Wish, pipe: Connection) -> None:
     """A closer look at the samples of one budget, and at the prompts of a text model."""
-    pipe.send(("film", {"panel": k, "nfe": nfe} | film(panel.model, made, panel.guidance), []))
+    frames = {"error": TOO_LARGE} if made.states is None else film(panel.model, made, panel.guidance)
+    pipe.send(("film", {"panel": k, "nfe": nfe} | frames, []))
     pipe.send(("nearest", {"panel": k, "nfe": nfe} | nearest_pictures(panel.model, made.x), []))
     if panel.model.recipe.data.condition == "text":
         pipe.send(("known", {"panel": k} | known_captions(panel.model, wish.prompts), []))
@@ -207,6 +215,9 @@ def _looks(k: int, panel: Panel, nfe: int, made: Samples, wish: Wish, pipe: Conn
 def _exact(k: int, panel: Panel, wish: Wish, ends: dict[int, Tensor], pipe: Connection) -> None:
     """The checkpoint's own adaptive end points from the same x_0, and how far off each rung is, in latents and in pixels; not of solvers whose steps are random."""
     model = panel.model
+    if not _fits(panel, wish, 4 * (TIMES + 1)):  # in double, and their slopes beside them
+        pipe.send(("exact", {"panel": k, "error": TOO_LARGE}, []))
+        return
     x_0 = start(model, torch.arange(wish.n), panel.condition, wish.seed)
     try:
         flow: Flow = follow(model, x_0, panel.condition, guidance=panel.guidance, finest=EXACT)

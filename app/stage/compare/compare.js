@@ -108,9 +108,11 @@ function beginResults(page, state) {
   const wish = JSON.parse(JSON.stringify(page.wish));
   page.results = { state, wish, panels: wish.panels.map(() => ({ rungs: new Map(), sheet: null })) };
   page.shown = wish.nfe;
-  page.order = wish.panels.map((_, k) => k);
-  page.votes = wish.panels.map(() => 0);
-  page.hidden = false;
+  if (!page.hidden || page.order.length !== wish.panels.length) { // a vote goes on over new samples of the same models
+    page.order = wish.panels.map((_, k) => k);
+    page.votes = wish.panels.map(() => 0);
+    page.hidden = false;
+  }
   page.opened = 0;
 }
 

@@ -17,7 +17,7 @@ function openSample(page, i) {
 
 function showOpened(page) {
   const { root, title, rows, known } = page.openedDom, { results } = page;
-  root.hidden = !results || page.hidden || !results.panels.some((panel) => panel.film?.image);
+  root.hidden = !results || page.hidden || !results.panels.some((panel) => panel.film);
   if (root.hidden) return;
   const told = [...new Set(results.panels.map((panel) => panel.names?.[page.opened]).filter(Boolean))];
   title.textContent = `Sample ${page.opened + 1}${told.length ? `, told ${told.map((name) => `“${name}”`).join(" | ")}` : ""}`;
@@ -42,7 +42,7 @@ function openedRow(page, panel, k) {
     figures.at(-1).classList.add("fl-nearest");
   }
   const words = nearest?.error ? nearest.error : nearest ? `nearest training picture: ${(100 * nearest.distances[i]).toPrecision(2)} % away by pixels; held-out pictures, ${(100 * nearest.usual).toPrecision(2)} %${nearest.among < nearest.of ? ` (among ${nearest.among.toLocaleString("en")} of ${nearest.of.toLocaleString("en")})` : ""}` : "";
-  return make("div", { class: "fl-opened-row" }, make("span", { class: "fl-panel-mark", style: `--mark: ${panelColour(k)}` }, String(k + 1)), make("div", { class: "fl-strip" }, ...figures), make("p", { class: "fl-hint" }, film ? `at ${film.nfe} evaluations · ${words}` : words));
+  return make("div", { class: "fl-opened-row" }, make("span", { class: "fl-panel-mark", style: `--mark: ${panelColour(k)}` }, String(k + 1)), make("div", { class: "fl-strip" }, ...figures), make("p", { class: "fl-hint" }, film ? `at ${film.nfe} evaluations · ${[film.error, words].filter(Boolean).join(" · ")}` : words));
 }
 
 function knownWords(known, k) {
