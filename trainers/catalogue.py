@@ -13,6 +13,7 @@ from trainers.files import read_json
 from trainers.jobs.names import NAME, check_name, is_run
 from trainers.layout import CHECKPOINTS, CONVENTIONS, EVALUATIONS, RECIPE, STATE, steps_of
 
+MOST_CLASSES = 100_000  # that are listed
 SHIPPED = Path(__file__).parent.parent / "assets" / "checkpoints"
 
 
@@ -100,7 +101,7 @@ def read_foreign(place: str, folder: Path) -> Model | None:
         side = config.get("sample_size")
         shape = told.get("shape") or [config["in_channels"], *([side, side] if isinstance(side, int) else side)]
         classes = told.get("classes") or ()
-        names = tuple(map(str, range(classes))) if isinstance(classes, int) else tuple(map(str, classes))
+        names = tuple(map(str, range(min(classes, MOST_CLASSES)))) if isinstance(classes, int) else tuple(map(str, classes[:MOST_CLASSES]))
         return Model(
             place,
             folder.name,
@@ -119,7 +120,7 @@ def read_foreign(place: str, folder: Path) -> Model | None:
             0,
             0.0,
         )
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration):
         return None
 
 

@@ -1,7 +1,8 @@
 """The table over all methods: scores of every training of every checkpoint that ships, with intervals over seeds, and ties where the seeds' spread decides nothing.
 
-A cell is the mean over seeds and half a 95 % interval: Student's over the seeds where there are three or more, else that of the pictures (1.96 standard errors). Within a column
-the best value and all that cannot be told from it (the interval of the difference contains 0) are ties. Frechet distances over latents are shown and never ranked.
+A cell is the mean over seeds and half a 95 % interval: that of the pictures (1.96 standard errors) or, from three seeds on, Student's over the seeds where that is
+larger. Within a column the best value and all that cannot be told from it (the interval of the difference contains 0) are ties. Frechet distances over latents are shown
+and never ranked.
 """
 
 import math
@@ -132,13 +133,14 @@ def _real(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Cell]:
 
 def _cell(found: Sequence[Mapping[str, Any]]) -> Cell:
     values = [each["value"] for each in found]
-    mean = sum(values) / len(values)
-    if len(values) >= 3:
-        spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
-        return Cell(mean, STUDENT[len(values) - 3] * spread / math.sqrt(len(values)), len(values))
-    errors = [each["error"] for each in found]
-    half = None if None in errors else 1.96 * math.sqrt(sum(e * e for e in errors)) / len(errors)
-    return Cell(mean, half, len(values))
+    mean, errors = sum(values) / len(values), [each["error"] for each in found]
+    # All seeds are compared with the same held-out pictures: what these leave open no spread over seeds shows, and no number of seeds makes less.
+    pictures = None if None in errors else 1.96 * sum(errors) / len(errors)
+    if len(values) < 3:
+        return Cell(mean, pictures, len(values))
+    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    seeds = STUDENT[len(values) - 3] * spread / math.sqrt(len(values))
+    return Cell(mean, seeds if pictures is None else max(seeds, pictures), len(values))
 
 
 def _cost(name: str, shipped: Shipped, runs: Path, seed: int) -> tuple[float, float]:

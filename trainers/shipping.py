@@ -57,6 +57,17 @@ def _finished(run: Path) -> bool:
     return bool(steps) and (run / layout.RECIPE).is_file() and steps[0] >= read_recipe(run / layout.RECIPE).training.steps
 
 
+def _run(command: Sequence[str]) -> int:
+    """A command's status. Where this process is told to stop, so is the command, and it is waited for: it has things to write."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+
 def ship(names: Sequence[str], seeds: Sequence[int], runs: Path, out: Path | None, *, again: bool, say: Callable[[str], None]) -> int:
     """Runs every command that is still to be done; the status of the first that does not end well, else 0. out gets the first seed's. again: exports are made anew."""
     for name in names:
@@ -64,11 +75,16 @@ def ship(names: Sequence[str], seeds: Sequence[int], runs: Path, out: Path | Non
     for name in names:
         for seed in seeds:
             place = out if seed == seeds[0] else None
-            if again and place is not None and (place / name).exists():
-                shutil.rmtree(place / name)
-            for command in commands(name, seed, runs, place):
+            anew = again and place is not None and (place / name).exists()
+            target = None if place is None else place / f".{name}-anew" if anew else place
+            for command in commands(name, seed, runs, target):
                 say(f"python -m trainers {shlex.join(command)}")
-                status = subprocess.run([sys.executable, "-m", "trainers", *command], check=False).returncode
-                if status:
+                if status := _run([sys.executable, "-m", "trainers", *command]):
                     return status
+            if anew:  # what was there goes once what takes its place is whole
+                assert place is not None
+                assert target is not None
+                shutil.rmtree(place / name)
+                (target / name).rename(place / name)
+                target.rmdir()
     return 0

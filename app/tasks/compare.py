@@ -127,7 +127,9 @@ def run(given: Mapping[str, Any], pipe: Connection) -> None:
         pipe.send(("failed", {"error": str(error)}, []))
     except (BrokenPipeError, ConnectionResetError):  # nobody listens any more
         return
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate" not in str(error):  # torch's own way of saying it
+            raise
         pipe.send(("failed", {"error": "this takes more memory than there is; ask for fewer samples"}, []))
 
 

@@ -15,11 +15,12 @@ from trainers.data import Images, open_images
 from trainers.evaluation.flow_measures import field_of
 from trainers.evaluation.scores import nearest
 from trainers.evaluation.subject import Subject
-from trainers.grids import grid
+from trainers.grids import GAP, grid, shape_of
 from trainers.sampling import Samples
 from trainers.text import load_encoder
 
 FRAMES = 8
+TALLEST = 16_383  # pixels that a WebP may measure
 MOST_NUMBERS = 60_000_000  # of training pictures held in memory: 4,900 of 3 x 64 x 64
 MOST_CAPTIONS = 3_000
 
@@ -33,20 +34,23 @@ def picture(pixels: UInt8[Tensor, "n c s s"], rows: int | None = None) -> str:
 
 @torch.no_grad()
 def film(model: Subject, made: Samples, guidance: float) -> dict[str, Any]:
-    """{times, picture, frames}: of each sample a row, in it E[x_1 | x_t] as the network has it at up to eight of the solver's times, the sample itself last."""
+    """{times, rows, picture}: of each sample a row (of the first ones, where a sheet cannot hold all), in it
+    E[x_1 | x_t] as the network has it at up to eight of the solver's times, the sample itself last."""
     assert made.states is not None
     assert made.times is not None
+    rows = min(len(made.x), (TALLEST - GAP) // shape_of(1, model.recipe.data.size).cell)
     last = len(made.states) - 1
     chosen = torch.linspace(0, last, min(FRAMES, last + 1)).round().long().tolist()
     field, frames = field_of(model.velocity, model, guidance), []
     for k in chosen[:-1]:
-        x, t = made.states[k].double(), made.times[k].double().expand(len(made.x))
-        u = field(x, t, made.condition)
+        x, t = made.states[k, :rows].double(), made.times[k].double().expand(rows)
+        u = field(x, t, None if made.condition is None else made.condition[:rows])
         frames.append(convert(u, x, t, path=model.path, given="velocity", wanted="data", coupling="other").float())
-    expected = torch.stack([*frames, made.x], 1).flatten(0, 1)
+    expected = torch.stack([*frames, made.x[:rows]], 1).flatten(0, 1)
     return {
         "times": [round(float(made.times[k]), 4) for k in chosen],
-        "picture": picture(model.decode(expected), len(made.x)),
+        "rows": rows,
+        "picture": picture(model.decode(expected), rows),
     }
 
 

@@ -55,6 +55,16 @@ def test_a_film_shows_what_the_network_expects_of_the_end_and_ends_with_the_samp
         assert np.abs(frames[:, 3] - cells(looks.picture(model.decode(expected)), 3, 8)).mean() < 0.02
 
 
+def test_a_film_of_more_rows_than_a_sheet_holds_shows_the_first(run_of, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+    model = load_trained(run_of("condot"))
+    made = sample(model, 5, seed=4, solver="euler", nfe=4, states=True)
+    monkeypatch.setattr(looks, "TALLEST", 2 + 3 * shape_of(1, 8).cell)
+    found = looks.film(model, made, 1.0)
+    assert found["rows"] == 3
+    frames = cells(found["picture"], 3 * len(found["times"]), 8, rows=3).reshape(3, -1, 8, 8)
+    assert np.array_equal(frames[:, -1], cells(looks.picture(model.decode(made.x[:3])), 3, 8))
+
+
 def test_the_nearest_training_picture_is_found_by_pixels_and_held_out_ones_say_what_is_usual(run_of):  # noqa: F811
     model = load_trained(run_of("condot"))
     known, held = open_images(model.recipe.data, "train"), open_images(model.recipe.data, "val")

@@ -152,6 +152,18 @@ def test_ddpm_has_its_own_samplers_and_others_do_not(lab: Lab):
     )
 
 
+def test_the_table_and_the_opening_that_ship_are_told(lab: Lab):
+    opening = lab.client.get("/api/compare/opening").json()
+    assert [name for name, _ in opening["events"]][-1] == "end"
+    (board, *_) = lab.client.get("/api/table").json()["boards"]
+    assert (board["base"], len(board["lines"])) == ("digits", 16)
+    assert all(line["seeds"] == 5 for line in board["lines"])
+    assert set(board["ties"]["one_nn"]) == {"prior", "1", "2", "4", "8", "16", "32", "adaptive"}
+    scores = lab.client.get("/api/scores", params={"model": "shipped/digits-cpd"}).json()["evaluation"]
+    assert scores["protocol"]["recipe"] == "digits-cpd"
+    assert lab.client.get("/api/scores", params={"model": "shipped/../x"}).status_code == 400
+
+
 def test_a_checkpoint_made_elsewhere_is_sampled_beside_ours(lab: Lab, runs: Path):
     """Its time runs the other way, in thousandths; no other name and no link leads to it."""
     told = {"direction": "data-to-noise", "time_scale": 1000, "classes": 10, "about": "a U-Net from afar"}
@@ -161,9 +173,12 @@ def test_a_checkpoint_made_elsewhere_is_sampled_beside_ours(lab: Lab, runs: Path
             network if name != "latents" else unet(in_channels=4, out_channels=4), runs / name, **(told | more if name != "latents" else {})
         )
     (runs / "link").symlink_to(runs / "afar")
+    for name, text in (("list", "[]"), ("short", json.dumps(told | {"shape": [3]}))):  # left out, as every folder that cannot be read
+        sent(network, runs / name)
+        (runs / name / "conventions.json").write_text(text)
     try:
         found = {model["id"]: model for model in lab.client.get("/api/models").json()["models"]}
-        assert "runs/link" not in found
+        assert not {"runs/link", "runs/list", "runs/short"} & set(found)
         model = found["runs/afar"]
         assert (model["about"], model["shape"], model["steps"], model["condition"]) == ("a U-Net from afar", [1, 8, 8], [0], "class")
         afar = {"model": "runs/afar", "solver": "heun", "weights": "as they are", "guidance": 2}
@@ -189,7 +204,7 @@ def test_a_checkpoint_made_elsewhere_is_sampled_beside_ours(lab: Lab, runs: Path
         assert (late.status_code, late.json()["error"]) == (400, "runs/afar was made elsewhere and has one checkpoint alone, step 0")
         assert lab.client.get("/api/scores", params={"model": "runs/afar"}).json() == {"evaluation": None}
     finally:
-        for name in ("afar", "without-null", "latents"):
+        for name in ("afar", "without-null", "latents", "list", "short"):
             shutil.rmtree(runs / name)
         (runs / "link").unlink()
 

@@ -69,11 +69,20 @@ def test_one_seed_has_the_interval_of_its_pictures(tmp_path):
     assert board.real["one_nn"].value == 0.49
 
 
+def test_seeds_that_agree_by_chance_do_not_take_the_pictures_own_error_away(tmp_path):
+    for seed in range(3):
+        scored(tmp_path, "digits-condot", seed, {8.0: 0.600}, error=0.03)
+        scored(tmp_path, "digits-cpd", seed, {8.0: 0.605}, error=0.03)
+    (board,) = boards(tmp_path)
+    assert board.lines[0].scores["one_nn"]["8"].half == pytest.approx(1.96 * 0.03)
+    assert len(board.ties("one_nn", "8")) == 2
+
+
 def test_what_the_seeds_cannot_tell_apart_is_a_tie(tmp_path):
     for seed, noise in enumerate((-0.004, 0.0, 0.004)):
-        scored(tmp_path, "digits-condot", seed, {8.0: 0.700 + noise})
-        scored(tmp_path, "digits-cpd", seed, {8.0: 0.600 + noise}, kernel=-0.5)
-        scored(tmp_path, "digits-loom", seed, {8.0: 0.402 + noise})  # as far below a half as cpd is above
+        scored(tmp_path, "digits-condot", seed, {8.0: 0.700 + noise}, error=0.001)
+        scored(tmp_path, "digits-cpd", seed, {8.0: 0.600 + noise}, error=0.001, kernel=-0.5)
+        scored(tmp_path, "digits-loom", seed, {8.0: 0.402 + noise}, error=0.001)  # as far below a half as cpd is above
     (board,) = boards(tmp_path)
     assert board.ties("one_nn", "8") == ["digits-loom", "digits-cpd"] or board.ties("one_nn", "8") == ["digits-cpd", "digits-loom"]
     assert "digits-cpd" not in board.ties("kernel", "8")

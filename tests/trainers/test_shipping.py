@@ -46,6 +46,11 @@ def test_what_is_there_is_not_made_again(tmp_path, monkeypatch: pytest.MonkeyPat
     assert commands("digits-condot", 0, tmp_path / "runs", tmp_path / "out") == []
     assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", again=True, say=said.append) == 0
     assert [line.split()[3] for line in said[3:]] == ["export"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["digits-condot"]
+    before = sorted((tmp_path / "out").rglob("*"))
+    monkeypatch.setattr("trainers.shipping._run", lambda command: 1)
+    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", again=True, say=said.append) == 1
+    assert sorted((tmp_path / "out").rglob("*")) == before  # what was there stays until what takes its place is whole
     assert list((tmp_path / "out" / "digits-condot" / EVALUATIONS).glob("*.json"))
     with pytest.raises(ValueError, match="checkpoint='nothing' is unknown"):
         ship(["nothing"], range(1), tmp_path / "runs", None, again=False, say=said.append)

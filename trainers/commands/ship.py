@@ -30,6 +30,6 @@ class Ship:
         from trainers.recipes.shipped import ALL
         from trainers.shipping import ship
 
-        if self.seeds < 1:
-            raise ValueError(f"--seeds {self.seeds} must be at least 1")
+        if not 1 <= self.seeds <= 10:
+            raise ValueError(f"--seeds {self.seeds} must be 1 to 10, which the table has intervals for")
         return ship(self.names or tuple(ALL), range(self.seeds), self.runs, self.out, again=self.again, say=say)

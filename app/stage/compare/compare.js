@@ -29,7 +29,7 @@ async function openCompare(page) {
     page.models = models;
     if (opening.wish && opening.wish.panels.every((panel) => modelOf(page, panel.model))) {
       page.wish = { ...page.wish, ...opening.wish, panels: opening.wish.panels.map((panel) => ({ ...panel })) };
-      beginResults(page, "precomputed");
+      beginResults(page, "precomputed", JSON.parse(JSON.stringify(page.wish)));
       for (const [name, numbers] of opening.events) takeEvent(page, name, numbers);
     } else {
       page.wish.panels = models.slice(0, 2).map(defaultPanel);
@@ -74,19 +74,21 @@ function showAll(page) {
 
 // Samples what is wished, in a process of the server's own that streams what it makes.
 async function sampleWish(page) {
-  const { wish } = page;
-  page.events?.close();
-  page.dom.sample.disabled = true;
+  const wish = JSON.parse(JSON.stringify(page.wish)); // what is changed while the server answers belongs to the next one
+  if (page.sending) return;
+  page.sending = true;
+  showWish(page);
   try {
-    const { id } = await askServer("compare", { ...wish, panels: wish.panels, session: page.session });
+    const { id } = await askServer("compare", { ...wish, session: page.session });
+    page.events?.close(); // a refused wish leaves the last one streaming
     tell(page, "");
-    beginResults(page, "sampling");
-    showAll(page);
+    beginResults(page, "sampling", wish);
     listen(page, id);
   } catch (error) {
     tell(page, error.message);
   }
-  page.dom.sample.disabled = false;
+  page.sending = false;
+  showAll(page);
 }
 
 function listen(page, id) {
@@ -103,9 +105,8 @@ function listen(page, id) {
   events.onerror = () => { if (events.readyState === EventSource.CLOSED && page.results === results && results.state === "sampling") { results.state = "lost"; tell(page, "the server does not answer; what was sampled stays"); showLadder(page); } };
 }
 
-// Empty results for what is wished now.
-function beginResults(page, state) {
-  const wish = JSON.parse(JSON.stringify(page.wish));
+// Empty results for a wish of their own.
+function beginResults(page, state, wish) {
   page.results = { state, wish, panels: wish.panels.map(() => ({ rungs: new Map(), sheet: null })) };
   page.shown = wish.nfe;
   if (!page.hidden || page.order.length !== wish.panels.length) { // a vote goes on over new samples of the same models
@@ -123,7 +124,8 @@ function takeEvent(page, name, numbers) {
   if (name === "rung" || name === "exact") keepRung(page, panel, name === "rung" ? numbers.nfe : EXACT, numbers);
   if (name === "exact") panel.exact = numbers;
   if (name === "film" || name === "nearest" || name === "known") keepLook(page, panel, name, numbers);
-  if (name === "end") Object.assign(results, { state: results.state === "precomputed" ? "precomputed" : "done", seconds: numbers.seconds });
+  if (name === "end" && numbers.why) { results.state = "lost"; tell(page, `${numbers.why[0].toUpperCase()}${numbers.why.slice(1)}; what was sampled stays.`); }
+  else if (name === "end") Object.assign(results, { state: results.state === "precomputed" ? "precomputed" : "done", seconds: numbers.seconds });
   if (name === "failed" || name === "lost") { results.state = name; tell(page, `${numbers.error[0].toUpperCase()}${numbers.error.slice(1)}.`); }
   if (page.ready) { showLadder(page); if (name === "exact" || name === "end") showQuality(page); }
 }

@@ -36,7 +36,7 @@ function openedRow(page, panel, k) {
   };
   const x = i % sheet?.columns, y = Math.floor(i / sheet?.columns), prior = panel.rungs.get(0)?.image;
   if (prior) cut(prior, x, y, "zero steps", "The prior's own sample");
-  if (film?.image) film.times.forEach((t, c) => cut(film.image, c, i, c === film.times.length - 1 ? "the sample" : `t = ${t.toFixed(2)}`, c === film.times.length - 1 ? "The sample" : `Expected end at t = ${t.toFixed(2)}`));
+  if (film?.image && i < film.rows) film.times.forEach((t, c) => cut(film.image, c, i, c === film.times.length - 1 ? "the sample" : `t = ${t.toFixed(2)}`, c === film.times.length - 1 ? "The sample" : `Expected end at t = ${t.toFixed(2)}`));
   if (nearest?.image) {
     cut(nearest.image, x, y, nearest.names[i], "The nearest training picture");
     figures.at(-1).classList.add("fl-nearest");

@@ -50,7 +50,7 @@ function choiceHead(page, k, panel, model, place) {
   const solver = select("Solver", "solver", solvers);
   solver.querySelector("select").onchange = (event) => { if (DDPM_SOLVERS.includes(event.target.value)) panel.grid = "uniform"; change("solver", event.target.value); };
   return make(
-    "div", { class: "fl-panel-head" }, row, make("p", { class: "fl-hint fl-about", title: model.about }, [model.about.split("; ").at(-1), `${picturesInWords(model.images)} pictures seen`].join(" · ")),
+    "div", { class: "fl-panel-head" }, row, make("p", { class: "fl-hint fl-about", title: model.about }, [model.about.split("; ").at(-1), model.images ? `${picturesInWords(model.images)} pictures seen` : "made elsewhere"].join(" · ")),
     make("div", { class: "fl-panel-row" }, solver, make("label", {}, "guidance ", guidance), more),
   );
 }
@@ -122,8 +122,9 @@ function sayPanel(page, dom, panel, k) {
     return;
   }
   const nfe = rungOf(panel, page.shown), rung = nfe === null ? null : panel.rungs.get(nfe), precomputed = page.results.state === "precomputed" ? "precomputed · " : "";
-  if (!rung) dom.says.textContent = panel.exact?.error ? panel.exact.error : page.results.state === "sampling" ? "being sampled …" : "not sampled";
+  if (!rung) dom.says.textContent = panel.exact?.error && page.shown === EXACT ? panel.exact.error : page.results.state === "sampling" ? "being sampled …" : "not sampled";
   else if (nfe === 0) dom.says.textContent = `${precomputed}zero steps: the prior's own sample, decoded`;
+  else if (page.hidden) dom.says.textContent = nfe === EXACT ? "the exact flow" : `${rung.evaluations} evaluations each`;
   else if (nfe === EXACT) dom.says.textContent = `${precomputed}exact: dopri5, ${panel.exact.flow.nfe.toLocaleString("en")} evaluations, off by ${shortReal(panel.exact.flow.reference_error)}`;
   else dom.says.textContent = `${precomputed}${rung.evaluations} evaluations each${nfe !== page.shown ? ` (${page.shown} cannot be used exactly: ${panel.loaded ? page.results.wish.panels[k].solver : "its solver"}${page.results.wish.panels[k].guidance !== 1 ? ", two at a time under guidance" : ""})` : ""} · ${shortReal(rung.seconds)} s`;
   dom.says.classList.toggle("fl-uneven", Boolean(rung) && nfe !== page.shown);

@@ -72,7 +72,8 @@ async function learnScores(page, id) {
   if (page.scores.has(id)) return;
   page.scores.set(id, null);
   try {
-    page.scores.set(id, (await askServer(`scores?model=${encodeURIComponent(id)}`)).evaluation);
+    const { evaluation } = await askServer(`scores?model=${encodeURIComponent(id)}`);
+    if (evaluation) page.scores.set(id, evaluation); else page.scores.delete(id); // it may be scored while the page is open
   } catch (error) {
     page.scores.delete(id);
     tell(page, error.message);

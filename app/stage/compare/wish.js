@@ -44,7 +44,7 @@ function showWish(page) {
   dom.count.value = String(wish.n);
   if (document.activeElement !== dom.seed) dom.seed.value = String(wish.seed);
   const stale = isStale(page);
-  dom.sample.disabled = !wish.panels.length || Boolean(dom.wrong.textContent);
+  dom.sample.disabled = Boolean(page.sending) || !wish.panels.length || (!dom.typed.hidden && Boolean(dom.wrong.textContent));
   dom.sample.classList.toggle("fl-waiting", stale);
   dom.sample.title = stale ? "What is chosen differs from what is shown" : "Samples it again";
   dom.hide.textContent = page.hidden ? "Show names" : "Hide names";
@@ -72,7 +72,7 @@ function isStale(page) {
 
 // One line: what differs between the panels, and where their budgets are not the same.
 function differenceInWords(page) {
-  if (page.hidden) return "Same noise, same conditions, same counted evaluations. Which do you prefer?";
+  if (page.hidden) return "Samples from the same normal numbers. Which do you prefer?";
   const { panels } = (page.results ?? page).wish ?? page.wish, models = panels.map((panel) => modelOf(page, panel.model));
   if (!panels.length || models.some((model) => !model)) return "";
   if (panels.length === 1) return `${models[0].name}: ${models[0].about}.`;
@@ -85,8 +85,9 @@ function differenceInWords(page) {
   if (new Set(models.map((model) => model.name)).size === 1) vary(panels.map((panel, k) => panel.step ?? models[k].steps[0]), "the step");
   const said = parts.length ? `Same normal numbers. What differs: ${parts.join(", ")}.` : "The panels are alike.";
   const warn = [];
-  if (new Set(models.map((model) => model.images)).size > 1) warn.push(`unequal training: ${models.map((model) => picturesInWords(model.images)).join(" | ")} pictures seen`);
-  if (new Set(models.map((model) => model.condition)).size > 1) warn.push("they are told different things");
+  if (new Set(models.filter((model) => model.images).map((model) => model.images)).size > 1) warn.push(`unequal training: ${models.map((model) => (model.images ? picturesInWords(model.images) : "unknown")).join(" | ")} pictures seen`);
+  const told = page.results?.panels.map((panel) => JSON.stringify(panel.names ?? null)).filter((names) => names !== "null") ?? [];
+  if (new Set(models.map((model) => model.condition)).size > 1 || new Set(told).size > 1) warn.push("they are told different things");
   if (new Set(models.map((model) => model.shape.join("x"))).size > 1) warn.push("their latents have other shapes, so that equal numbers mean nothing");
   return [said, warn.length ? `Mind: ${warn.join("; ")}.` : ""].filter(Boolean).join(" ");
 }
