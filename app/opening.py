@@ -14,13 +14,13 @@ OPENING = Path(__file__).parent.parent / "assets" / "opening" / "compare.json"
 
 
 class Kept:
-    """Stands for the pipe of a worker process: keeps what is sent."""
+    """Keeps what is sent."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
-    def send(self, event: tuple[str, dict[str, Any], list[bytes]]) -> None:
-        name, numbers, _ = event
+    def send(self, obj: Any, /) -> None:
+        name, numbers, _ = obj
         self.events.append((name, numbers))
         print(f"{name} {numbers.get('panel', '')} {numbers.get('nfe', '')}".rstrip(), file=sys.stderr, flush=True)
 
@@ -31,7 +31,7 @@ def make(wish: dict[str, Any], runs: Path, out: Path = OPENING) -> None:
 
     folders = [str(checkpoint_folder(runs, panel["model"], panel.get("step"))) for panel in wish["panels"]]
     kept = Kept()
-    run(check(wish) | {"folders": folders}, kept)  # type: ignore[arg-type]  # all of a connection that it uses is send
+    run(check(wish) | {"folders": folders}, kept)
     if kept.events[-1][0] != "end":
         raise ValueError(kept.events[-1][1]["error"])
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -20,46 +20,22 @@ JAVASCRIPT, CSS = "text/javascript", "text/css"
 
 def build() -> Starlette:
     """The application behind /stage, compressed on the wire."""
-    routes = [
-        Route("/explore.js", script),
-        Route("/explore.css", style),
-        Route("/compare.js", compare_script),
-        Route("/compare.css", compare_style),
-        Route("/train.js", train_script),
-        Route("/train.css", train_style),
-        Route("/plotly.js", plotly),
-    ]
-    return Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=1000)])
+    routes = [route for page in stage.STYLES_OF for route in (_script(page), _style(page))]
+    return Starlette(routes=[*routes, Route("/plotly.js", plotly)], middleware=[Middleware(GZipMiddleware, minimum_size=1000)])
 
 
-async def script(request: Request) -> Response:
-    """The Explore page's script."""
-    return _kept(request, stage.explore_script(), JAVASCRIPT)
+def _script(page: str) -> Route:
+    async def answer(request: Request) -> Response:
+        return _kept(request, stage.script(page), JAVASCRIPT)
+
+    return Route(f"/{page}.js", answer)
 
 
-async def style(request: Request) -> Response:
-    """Its style sheet."""
-    return _kept(request, stage.explore_style(), CSS)
+def _style(page: str) -> Route:
+    async def answer(request: Request) -> Response:
+        return _kept(request, stage.style(page), CSS)
 
-
-async def compare_script(request: Request) -> Response:
-    """The Compare page's script."""
-    return _kept(request, stage.compare_script(), JAVASCRIPT)
-
-
-async def compare_style(request: Request) -> Response:
-    """Its style sheet."""
-    return _kept(request, stage.compare_style(), CSS)
-
-
-async def train_script(request: Request) -> Response:
-    """The Train page's script."""
-    return _kept(request, stage.train_script(), JAVASCRIPT)
-
-
-async def train_style(request: Request) -> Response:
-    """Its style sheet."""
-    return _kept(request, stage.train_style(), CSS)
+    return Route(f"/{page}.css", answer)
 
 
 def plotly(request: Request) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 
 from trainers.files import read_json
 from trainers.jobs.names import NAME, check_name, is_run
-from trainers.layout import CHECKPOINTS, CONVENTIONS, EVALUATIONS, RECIPE, STATE, steps_of
+from trainers.layout import CHECKPOINTS, CONVENTIONS, EVALUATIONS, INSIDE, RECIPE, STATE, steps_of
 
 MOST_CLASSES = 100_000  # that are listed
 SHIPPED = Path(__file__).parent.parent / "assets" / "checkpoints"
@@ -97,7 +97,10 @@ def _is_model(folder: Path) -> bool:
 def read_foreign(place: str, folder: Path) -> Model | None:
     """What the small files of a checkpoint made elsewhere say; None where they cannot be read. They are checked when it is loaded."""
     try:
-        told, config = read_json(folder / CONVENTIONS), read_json(next(f for f in _configs(folder) if f.is_file()))
+        told, config = (
+            read_json(folder / CONVENTIONS),
+            read_json(next(f for inside in INSIDE if (f := folder / inside / "config.json").is_file())),
+        )
         side = config.get("sample_size")
         shape = told.get("shape") or [config["in_channels"], *([side, side] if isinstance(side, int) else side)]
         classes = told.get("classes") or ()
@@ -122,11 +125,6 @@ def read_foreign(place: str, folder: Path) -> Model | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration):
         return None
-
-
-def _configs(folder: Path) -> tuple[Path, ...]:
-    """Where a diffusers folder says what its network is."""
-    return tuple(folder / inside / "config.json" for inside in ("", "unet", "transformer"))
 
 
 def read_model(place: str, folder: Path) -> Model | None:

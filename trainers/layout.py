@@ -8,6 +8,7 @@ from pathlib import Path
 RECIPE, METRICS, SAMPLES, CHECKPOINTS, EVALUATIONS = "recipe.toml", "metrics.jsonl", "samples", "checkpoints", "evaluations"
 STATE = "state.json"  # of a checkpoint
 CONVENTIONS = "conventions.json"  # of a checkpoint made elsewhere (trainers.checkup)
+INSIDE = ("", "unet", "transformer")  # where a diffusers folder keeps its network
 PROCESS, LOCK = "process.json", "lock"  # of a training: its number and start, and what it holds while it lives
 JOB, JOB_LOCK, LOG = (
     "job.json",

@@ -70,8 +70,8 @@ COMPARE = (
 TRAIN = ("ask.js", "elements.js", "page/dom.js", "page/closer.js", "train/form.js", "train/runs.js", "train/run.js", "train/train.js")
 MOUNT = {"gradio": "mount_gradio.js", "streamlit": "mount_streamlit.js"}  # what ties the stage to a framework
 STYLES = ("stage.css", "page/explore.css")
-COMPARE_STYLES = (*STYLES, "train/train.css", "compare/compare.css")
-TRAIN_STYLES = (*STYLES, "train/train.css")
+PAGES = {"compare": COMPARE, "train": TRAIN}
+STYLES_OF = {"explore": STYLES, "compare": (*STYLES, "train/train.css", "compare/compare.css"), "train": (*STYLES, "train/train.css")}
 TOP_LEVEL = re.compile(r"^(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
 
 
@@ -108,38 +108,20 @@ def lesson_style() -> str:
     return (HERE / STYLES[0]).read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=1)
-def explore_style() -> str:
-    """The Explore page's style sheet."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
+@lru_cache
+def script(page: str) -> str:
+    """Everything that a page runs: explore, compare or train."""
+    return explore_script() if page == "explore" else f"{source(PAGES[page])}globalThis.mountFlowLab?.();\n"
 
 
-@lru_cache(maxsize=1)
-def compare_script() -> str:
-    """Everything that the Compare page runs."""
-    return f"{source(COMPARE)}globalThis.mountFlowLab?.();\n"
-
-
-@lru_cache(maxsize=1)
-def compare_style() -> str:
-    """The Compare page's style sheet."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in COMPARE_STYLES)
-
-
-@lru_cache(maxsize=1)
-def train_script() -> str:
-    """Everything that the Train page runs."""
-    return f"{source(TRAIN)}globalThis.mountFlowLab?.();\n"
-
-
-@lru_cache(maxsize=1)
-def train_style() -> str:
-    """The Train page's style sheet."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in TRAIN_STYLES)
+@lru_cache
+def style(page: str) -> str:
+    """A page's style sheet."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES_OF[page])
 
 
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
     """A name for this version of scripts and styles, so that a browser may keep them."""
-    texts = (explore_script(), explore_style(), compare_script(), compare_style(), train_script(), train_style())
+    texts = (text for page in STYLES_OF for text in (script(page), style(page)))
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]

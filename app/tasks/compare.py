@@ -8,9 +8,8 @@ exact {panel, picture, flow, errors}, and last of all end or failed. When the pi
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +30,12 @@ LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 MOST, FEWEST_PANELS, MOST_PANELS, LONGEST, MOST_TOLD = 64, 1, 4, 300, 64
 EXACT = 1e-6
 MOST_NUMBERS = 250_000_000  # of states that are held at once, 1 GB in float32: 64 samples of 3 x 64 x 64 at 65 times are 51 million
+
+
+class Pipe(Protocol):
+    """Where what is made goes: a worker's pipe, or whoever keeps it."""
+
+    def send(self, obj: Any, /) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
     return {"solver": solver, "grid": times, "guidance": float(guidance), "weights": weights}
 
 
-def run(given: Mapping[str, Any], pipe: Connection) -> None:
+def run(given: Mapping[str, Any], pipe: Pipe) -> None:
     """Works a wish off. `given` is what `check` returned, and `folders`, those of the checkpoints."""
     began = time.perf_counter()
     wish = Wish(**{name: value for name, value in given.items() if name != "folders"})
@@ -133,7 +138,7 @@ def run(given: Mapping[str, Any], pipe: Connection) -> None:
         pipe.send(("failed", {"error": "this takes more memory than there is; ask for fewer samples"}, []))
 
 
-def _work(wish: Wish, folders: list[Path], pipe: Connection) -> None:
+def _work(wish: Wish, folders: list[Path], pipe: Pipe) -> None:
     panels = [_loaded(k, asked, folder, wish, pipe) for k, (asked, folder) in enumerate(zip(wish.panels, folders, strict=True))]
     for k, panel in enumerate(panels):
         x_0 = start(panel.model, torch.arange(wish.n), panel.condition, wish.seed)
@@ -155,7 +160,7 @@ def _work(wish: Wish, folders: list[Path], pipe: Connection) -> None:
             _exact(k, panel, wish, ends[k], pipe)
 
 
-def _loaded(k: int, asked: Mapping[str, Any], folder: Path, wish: Wish, pipe: Connection) -> Panel:
+def _loaded(k: int, asked: Mapping[str, Any], folder: Path, wish: Wish, pipe: Pipe) -> Panel:
     model = open_subject(folder, asked["weights"])
     if not draws(model):
         raise ValueError(
@@ -180,7 +185,7 @@ def _loaded(k: int, asked: Mapping[str, Any], folder: Path, wish: Wish, pipe: Co
     return panel
 
 
-def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Connection) -> Samples:
+def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Pipe) -> Samples:
     began = time.perf_counter()
     made = sample(
         panel.model,
@@ -205,7 +210,7 @@ def _fits(panel: Panel, wish: Wish, states: int) -> bool:
     return wish.n * torch.Size(panel.model.shape).numel() * states <= MOST_NUMBERS
 
 
-def _looks(k: int, panel: Panel, nfe: int, made: Samples, wish: Wish, pipe: Connection) -> None:
+def _looks(k: int, panel: Panel, nfe: int, made: Samples, wish: Wish, pipe: Pipe) -> None:
     """A closer look at the samples of one budget, and at the prompts of a text model."""
     frames = {"error": TOO_LARGE} if made.states is None else film(panel.model, made, panel.guidance)
     pipe.send(("film", {"panel": k, "nfe": nfe} | frames, []))
@@ -214,7 +219,7 @@ def _looks(k: int, panel: Panel, nfe: int, made: Samples, wish: Wish, pipe: Conn
         pipe.send(("known", {"panel": k} | known_captions(panel.model, wish.prompts), []))
 
 
-def _exact(k: int, panel: Panel, wish: Wish, ends: dict[int, Tensor], pipe: Connection) -> None:
+def _exact(k: int, panel: Panel, wish: Wish, ends: dict[int, Tensor], pipe: Pipe) -> None:
     """The checkpoint's own adaptive end points from the same x_0, and how far off each rung is, in latents and in pixels; not of solvers whose steps are random."""
     model = panel.model
     if not _fits(panel, wish, 4 * (TIMES + 1)):  # in double, and their slopes beside them

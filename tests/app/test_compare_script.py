@@ -10,6 +10,11 @@ from PIL import Image
 from py_mini_racer import MiniRacer
 
 from app.stage import COMPARE, source
+from app.tasks import compare
+from lab.grids import GRIDS
+from lab.solvers import ADAPTIVE
+from trainers.diffusion import DIFFUSION
+from trainers.sampling import SOLVERS
 
 ENCODER = """globalThis.TextEncoder = class { encode(text) { return Uint8Array.from(unescape(encodeURIComponent(text)), (c) => c.charCodeAt(0)); } };"""
 
@@ -54,7 +59,7 @@ def test_texts_in_a_png_are_read_by_others_and_the_picture_stays():
     image.verify()  # every checksum
     image = Image.open(io.BytesIO(made))
     image.load()
-    assert image.text == texts  # type: ignore[attr-defined]  # a PNG has it
+    assert {name: image.info[name] for name in texts} == texts
     assert image.tobytes() == Image.open(io.BytesIO(file.getvalue())).tobytes()
 
 
@@ -123,3 +128,16 @@ def test_an_error_that_its_reference_cannot_tell_shows_its_doubt():
         "4.0e-4",
         "1230",
     ]
+
+
+def test_what_the_page_offers_is_what_the_server_takes():
+    """Lists and limits stand on both sides; a name that only one of them knows would be refused once it is chosen."""
+    shown = value(
+        "return { ladder: L.COMPARE_LADDER, solvers: [...L.COMPARE_SOLVERS, ...L.DDPM_SOLVERS], diffusion: L.DDPM_SOLVERS, grids: L.COMPARE_GRIDS, "
+        "panels: L.MOST_PANELS, most: L.COMPARE_COUNTS.at(-1), longest: L.PROMPT_LENGTH };"
+    )
+    assert tuple(shown["ladder"]) == compare.LADDER
+    assert sorted(shown["solvers"]) == sorted(set(SOLVERS) - set(ADAPTIVE))
+    assert sorted(shown["diffusion"]) == sorted(DIFFUSION)
+    assert sorted(shown["grids"]) == sorted(GRIDS)
+    assert (shown["panels"], shown["most"], shown["longest"]) == (compare.MOST_PANELS, compare.MOST, compare.LONGEST)

@@ -15,7 +15,7 @@ PANEL = {"solver": "euler", "grid": "uniform", "guidance": 1.0, "weights": "ema"
 
 def told(run: Path, **wish: Any) -> list[tuple[str, dict[str, Any]]]:
     kept = opening.Kept()
-    compare.run(compare.check({"panels": [PANEL], "n": 2, "nfe": 4} | wish) | {"folders": [str(run)]}, kept)  # type: ignore[arg-type]  # its send is all that is used
+    compare.run(compare.check({"panels": [PANEL], "n": 2, "nfe": 4} | wish) | {"folders": [str(run)]}, kept)
     return kept.events
 
 

@@ -23,9 +23,9 @@ from lab.checks import check_name
 from trainers.autoencoders.diffusers_models import weights_in
 from trainers.autoencoders.strict import read_safetensors
 from trainers.files import read_json, sha256_of
+from trainers.layout import INSIDE
 
 CLASSES = ("UNet2DModel", "UNet2DConditionModel", "DiTTransformer2DModel", "Transformer2DModel")
-INSIDE = ("", "unet", "transformer")  # where a pipeline's folder keeps its network
 TEXT = "text.safetensors"
 # What other networks of the same class are given beside sample, time, class or text states.
 NEVER_GIVEN = {

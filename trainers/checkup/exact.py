@@ -10,7 +10,7 @@ from torch import Tensor
 from lab.reference import Reference, distance
 from lab.solvers import Trajectory, solve
 from trainers.bars import QUIET, bar
-from trainers.evaluation.flow_measures import LOOSER, field_of
+from trainers.evaluation.flow_measures import LOOSER, field_of, finer
 from trainers.evaluation.subject import Subject
 
 FIRST = 1e-5
@@ -81,9 +81,8 @@ def follow_exactly(
     tolerance = max(FIRST, finest)
     before, fine = run(LOOSER * tolerance), run(tolerance)
     found = judged(fine, before, tolerance)
-    # Tenths of tenths are not exact: without the slack a last run at nearly the same tolerance would find no difference at all.
-    while tolerance > (1 + 1e-6) * finest and found.error > error * found.spread:
-        tolerance = max(tolerance / LOOSER, finest)
+    while (following := finer(tolerance, finest)) is not None and found.error > error * found.spread:
+        tolerance = following
         before, fine = fine, run(tolerance)
         found = judged(fine, before, tolerance)
     return found

@@ -19,17 +19,16 @@ from lab.measures import (
     acceleration_along,
     local_error,
     path_efficiency,
-    slopes,
     straightness,
     transport_cost,
 )
 from lab.reference import ErrorSummary, distance, graded
-from lab.solvers import Field, Trajectory, check_fixed_step, check_method, evaluations_per_call, nearest_nfe, solve
+from lab.solvers import Field, check_fixed_step, check_method, evaluations_per_call, nearest_nfe, solve
 from trainers.bars import QUIET, bar
 from trainers.checkup.exact import Exact, follow_exactly
 from trainers.checkup.foreign import Foreign
 from trainers.checkup.plausibility import Slope, slopes_at_ends
-from trainers.evaluation.flow_measures import TIMES, field_of, in_double
+from trainers.evaluation.flow_measures import TIMES, field_of, in_double, remembered
 from trainers.evaluation.subject import Subject
 from trainers.sampling import labels, start
 
@@ -193,7 +192,7 @@ def check_up(
     )
     ladders, ends = _ladders(subject, own, x, told, budgets, exact)
     flow = exact.along(measured)
-    along = _remembered(flow, own, told)
+    along = remembered(flow, own, told)
     rate = acceleration_along(flow, along, told)
     no_gap = _why_no_gap(subject, condition)
     gauge = exact.along(gauged)
@@ -256,12 +255,6 @@ def _ladders(
             )
             found.append(Ladder(solver, nfes, rmse, median, largest, exact.error))
     return tuple(found), ends
-
-
-def _remembered(trajectory: Trajectory, velocity: Field, condition: Tensor | None) -> Field:
-    """The field at the states of a trajectory, evaluated once for all that is measured along it."""
-    known = dict(zip(trajectory.t.tolist(), slopes(trajectory, velocity, condition), strict=True))
-    return lambda x, t, condition=None: known[float(t[0])].reshape(x.shape)
 
 
 def _why_no_gap(subject: Subject, condition: Tensor | None) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainers.checkup.bodies import INSIDE
 from trainers.checkup.conventions import EXAMPLE, NAME
 from trainers.checkup.foreign import Foreign, load_foreign
 from trainers.evaluation.subject import Subject
 from trainers.galleries import conditions
+from trainers.layout import INSIDE
 from trainers.trained import Trained, load_trained
 
 

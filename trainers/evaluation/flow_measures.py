@@ -20,8 +20,12 @@ from trainers.evaluation.subject import Subject
 TIMES = 64  # intervals along which straightness and acceleration are summed
 FIRST, FINEST = 1e-4, 1e-6
 LOOSER = 10  # the end points' own error is their distance to those at a tolerance so many times as large
-SLACK = 1.01  # 1e-5 / 10 lies a rounding above 1e-6: runs at both would differ by nothing, and pass for exact
 PROBES = 2
+
+
+def finer(tolerance: float, finest: float) -> float | None:
+    """The next tolerance, a tenth but no finer than `finest`; None where that is reached: 1e-5 / 10 lies a rounding above 1e-6, and runs at both would differ by nothing."""
+    return None if math.isclose(tolerance, finest, rel_tol=1e-6) or tolerance < finest else max(tolerance / LOOSER, finest)
 
 
 def in_double(velocity: Field) -> Field:
@@ -109,13 +113,13 @@ def follow(
     tolerance = max(FIRST, finest) if judged else finest
     before, fine = along(LOOSER * tolerance), along(tolerance)
     error = _rmse(fine.end, before.end)
-    while tolerance > SLACK * finest and not all(
+    while (following := finer(tolerance, finest)) is not None and not all(
         ErrorSummary(_rmse(ends.double().to(fine.end), fine.end), 0, 0, error).resolved for ends in judged
     ):
-        tolerance = max(tolerance / LOOSER, finest)
+        tolerance = following
         before, fine = fine, along(tolerance)
         error = _rmse(fine.end, before.end)
-    field = _remembered(fine, field_of(subject.velocity, subject, guidance), told)
+    field = remembered(fine, field_of(subject.velocity, subject, guidance), told)
     return Flow(
         fine.end.cpu(),
         float(straightness(fine, field, told).mean()),
@@ -133,7 +137,7 @@ def _rmse(a: Tensor, b: Tensor) -> float:
     return float(distance(a, b).square().mean().sqrt())
 
 
-def _remembered(trajectory: Trajectory, field: Field, condition: Tensor | None) -> Field:
+def remembered(trajectory: Trajectory, field: Field, condition: Tensor | None) -> Field:
     """The field at the states of a trajectory, evaluated once for all that is measured along it."""
     known = dict(zip(trajectory.t.tolist(), slopes(trajectory, field, condition), strict=True))
     return lambda x, t, condition=None: known[float(t[0])].reshape(x.shape)

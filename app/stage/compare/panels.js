@@ -1,6 +1,9 @@
 // The panels: a model and how it is sampled, one sheet of samples on a canvas, and its numbers at the evaluations shown. A sample under the pointer is marked in all of them.
 
-const MOST_PANELS = 4, COMPARE_SOLVERS = ["euler", "midpoint", "heun", "ralston", "kutta3", "rk4", "rk4-38", "ab2", "ddim"], DDPM_SOLVERS = ["ddim-scheduler", "dpm-solver++", "ddpm"], COMPARE_GRIDS = ["uniform", "cosine", "edm", "shifted", "snr"];
+const MOST_PANELS = 4;
+const COMPARE_SOLVERS = ["euler", "midpoint", "heun", "ralston", "kutta3", "rk4", "rk4-38", "ab2", "ddim"];
+const DDPM_SOLVERS = ["ddim-scheduler", "dpm-solver++", "ddpm"];
+const COMPARE_GRIDS = ["uniform", "cosine", "edm", "shifted", "snr"];
 
 function buildPanels(page) {
   const { dom, wish } = page;

@@ -1,6 +1,7 @@
 // What all panels share: conditions or prompts, how many samples, the seed; and the buttons Sample, Hide names, Export.
 
-const COMPARE_COUNTS = [4, 9, 16, 25, 36, 64], PROMPT_LENGTH = 300;
+const COMPARE_COUNTS = [4, 9, 16, 25, 36, 64];
+const PROMPT_LENGTH = 300;
 
 function buildWish(page) {
   const sample = make("button", { type: "button", class: "fl-play", id: "compare-sample" }, "Sample"), hide = make("button", { type: "button", class: "fl-plain", id: "compare-hide" }, "Hide names"), out = make("button", { type: "button", class: "fl-plain", id: "compare-export" }, "Export");
