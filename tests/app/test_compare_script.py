@@ -141,3 +141,12 @@ def test_what_the_page_offers_is_what_the_server_takes():
     assert sorted(shown["diffusion"]) == sorted(DIFFUSION)
     assert sorted(shown["grids"]) == sorted(GRIDS)
     assert (shown["panels"], shown["most"], shown["longest"]) == (compare.MOST_PANELS, compare.MOST, compare.LONGEST)
+
+
+def test_a_panel_that_is_taken_away_takes_its_samples_with_it_and_leaves_the_others():
+    body = (
+        "const wish = { panels: ['a', 'b', 'c'] }, page = { wish, results: { state: given.state, panels: [1, 2, 3], wish: { panels: ['a', 'b', 'c'] } } };"
+        "L.removePanel(page, 1); return [page.wish.panels, page.results.panels, page.results.wish.panels, page.order ?? null];"
+    )
+    assert value(body, state="done") == [["a", "c"], [1, 3], ["a", "c"], [0, 1]]
+    assert value(body, state="sampling") == [["a", "c"], [1, 2, 3], ["a", "b", "c"], None]

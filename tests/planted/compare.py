@@ -190,4 +190,10 @@ FAULTS = (
         '"ddim-schedule", ',
         SCRIPT + "test_what_the_page_offers_is_what_the_server_takes",
     ),
+    Fault(
+        "app/stage/compare/panels.js",
+        "results.wish.panels.splice(k, 1);",
+        "",
+        SCRIPT + "test_a_panel_that_is_taken_away_takes_its_samples_with_it_and_leaves_the_others",
+    ),
 )

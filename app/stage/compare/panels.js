@@ -35,7 +35,7 @@ function choiceHead(page, k, panel, model, place) {
     return make("label", {}, `${words.toLowerCase()} `, input);
   };
   const away = make("button", { type: "button", class: "fl-close", "aria-label": `Remove panel ${place}` }, "×");
-  away.onclick = () => { page.wish.panels.splice(k, 1); showAll(page); };
+  away.onclick = () => { removePanel(page, k); showAll(page); };
   const row = make("div", { class: "fl-panel-row" }, make("span", { class: "fl-panel-mark", style: `--mark: ${panelColour(k)}` }, String(place)), models);
   if (page.wish.panels.length > 1) row.append(away);
   if (!model) return make("div", {}, row, make("p", { class: "fl-wrong" }, "this model is gone"));
@@ -56,6 +56,18 @@ function choiceHead(page, k, panel, model, place) {
     "div", { class: "fl-panel-head" }, row, make("p", { class: "fl-hint fl-about", title: model.about }, [model.about.split("; ").at(-1), model.images ? `${picturesInWords(model.images)} pictures seen` : "made elsewhere"].join(" · ")),
     make("div", { class: "fl-panel-row" }, solver, make("label", {}, "guidance ", guidance), more),
   );
+}
+
+// Takes a panel away, and what was sampled for it; while samples still come they are numbered as they were sent for, and stay.
+function removePanel(page, k) {
+  const { results, wish } = page;
+  if (results && results.state !== "sampling" && results.panels.length === wish.panels.length) {
+    results.panels.splice(k, 1);
+    results.wish.panels.splice(k, 1);
+    page.order = results.panels.map((_, i) => i);
+    page.votes = results.panels.map(() => 0);
+  }
+  wish.panels.splice(k, 1);
 }
 
 // The models by what they were trained on, the shipped ones first.

@@ -37,10 +37,12 @@ async function showQuality(page) {
   const style = getComputedStyle(document.body), value = (name) => style.getPropertyValue(name).trim(), colours = [value("--fl-ink"), value("--fl-accent"), "#0072B2", "#009E73"];
   const traces = results.panels.flatMap((panel, k) => {
     const points = curve === "error" ? errorPoints(panel) : scorePoints(page.scores.get(results.wish.panels[k].model), curve);
-    if (!points.length) return [];
+    const { model } = results.wish.panels[k], own = curve === "error";
+    if (!points.length || (!own && results.wish.panels.findIndex((panel) => panel.model === model) < k)) return []; // a model is scored once, however many panels show it
+    const protocol = own ? null : page.scores.get(model).protocol, name = model.split("/")[1];
     return [{
       x: points.map((p) => p.nfe), y: points.map((p) => p.value), error_y: curve === "error" ? undefined : { type: "data", array: points.map((p) => 1.96 * (p.error ?? 0)), thickness: 1.2, width: 4, color: colours[k] },
-      name: `${k + 1} ${results.wish.panels[k].model.split("/")[1]}`, mode: "lines+markers", line: { color: colours[k], width: 2, dash: ["solid", "dash", "dot", "dashdot"][k] }, marker: { symbol: ["circle", "diamond-open", "square", "triangle-up-open"][k], size: 8 },
+      name: own ? `${k + 1} ${name}` : `${name}: step ${protocol.step.toLocaleString("en")}, ${protocol.solver}, guidance ${protocol.guidance.scale}`, mode: "lines+markers", line: { color: colours[k], width: 2, dash: ["solid", "dash", "dot", "dashdot"][k] }, marker: { symbol: ["circle", "diamond-open", "square", "triangle-up-open"][k], size: 8 },
     }];
   });
   if (!traces.length) {
