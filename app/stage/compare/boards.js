@@ -18,6 +18,6 @@ function boardTable({ base, lines, real, count, ties }) {
   return make(
     "details", { class: "fl-more" }, make("summary", {}, `All methods on ${base}: 1-NN two-sample accuracy by evaluations`),
     make("div", { class: "fl-wide" }, make("table", {}, make("thead", {}, make("tr", {}, ...head.map((words) => make("th", { scope: "col" }, words)))), make("tbody", {}, ...body, last))),
-    make("p", { class: "fl-hint" }, `Against ${count} held-out pictures; .5 is ideal. ± is half a 95 % interval, over seeds where there are three or more, else over pictures. Bold: the best of a column and what cannot be told from it. Passes: millions of forward passes of the network, three for a training picture; a reflow's teacher and pairs are counted in.`),
+    make("p", { class: "fl-hint" }, `Against ${count} held-out pictures; .5 is ideal. ± is half a 95 % interval: that of the pictures, or that over the seeds where it is larger. Bold: the best of a column and what cannot be told from it. Passes: millions of forward passes of the network, three for a training picture; a reflow's teacher and pairs are counted in.`),
   );
 }
