@@ -2,7 +2,7 @@
 # make slow   the tests that take minutes each: every method killed and resumed, ...
 # make pages  test a running server, and the page in a real browser (minutes)
 # make run    install, then open the lab at http://127.0.0.1:7860
-# make faults replay the planted faults: every one must turn its test red (minutes)
+# make faults replay the planted faults: every one must turn its test red (minutes; MINUTES=20: as many as that allows)
 # make figures draw assets/figures/ afresh
 # make lint   ruff and pyright
 PYTHON ?= python3
@@ -22,7 +22,7 @@ run: .venv/installed
 	$(BIN)/python -m app
 
 faults: .venv/installed
-	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults $(if $(MINUTES),--minutes $(MINUTES))
 
 figures: .venv/installed
 	$(BIN)/python -m toy figure --all --out assets/figures

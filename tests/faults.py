@@ -2,17 +2,22 @@
 
     python -m tests.faults                every fault, two at a time (minutes)
     python -m tests.faults lab/paths.py   only those planted in that file
+    python -m tests.faults --minutes 20   as many as that time allows, in an order that is another after each commit
 
 A fault that stays green shows a test that cannot fail; it, or the test, has to be mended. The lists are in tests/planted/.
 """
 
+import argparse
+import hashlib
+import math
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -57,11 +62,22 @@ def faults() -> tuple[Fault, ...]:
     return tuple(fault for module in modules for fault in module.FAULTS)
 
 
+def shuffled(found: Sequence[Fault], salt: str) -> list[Fault]:
+    """In an order that only `salt` decides: over many of them every fault comes early."""
+    return sorted(found, key=lambda fault: hashlib.sha256(f"{salt} {fault}".encode()).digest())
+
+
+def _commit() -> str:
+    return subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+
+
 def copied(folder: Path) -> Path:
-    """The project in another folder."""
+    """The project in another folder; of the assets, which no fault is planted in, a link."""
     for room in ROOMS:
         source = ROOT / room
-        if source.is_dir():
+        if room == "assets":
+            (folder / room).symlink_to(source)
+        elif source.is_dir():
             shutil.copytree(source, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, folder / room)
@@ -112,10 +128,12 @@ def verdict(status: int | None, project: Path) -> str | None:
     return f"pytest ended with status {status}:\n{(project / 'output.txt').read_text()[-1500:]}"
 
 
-def replays(chosen: list[Fault]) -> Iterator[tuple[Fault, str | None]]:
-    """Each fault with its verdict, as they come, AT_ONCE at a time."""
+def replays(chosen: list[Fault], until: float = math.inf) -> Iterator[tuple[Fault, str | None]]:
+    """Each fault with its verdict, as they come, AT_ONCE at a time; none is begun after `until` by the monotonic clock."""
     waiting, running = list(reversed(chosen)), dict[int, tuple[Fault, Path, float]]()
     while waiting or running:
+        if time.monotonic() > until:
+            waiting = []
         while waiting and len(running) < AT_ONCE:
             fault = waiting.pop()
             project = copied(Path(tempfile.mkdtemp(prefix="fault-")))
@@ -147,22 +165,27 @@ def main() -> int:
             [sys.executable, "-m", "tests.faults", *sys.argv[1:]],
             os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         )
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(__doc__)
-        return 0
-    only = set(sys.argv[1:])
-    chosen = [f for f in faults() if not only or f.file in only]
+    parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", help="only faults planted in these")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin none after so many")
+    given = parser.parse_args()
+    chosen = [f for f in faults() if not given.files or f.file in given.files]
     if not chosen:
-        print(f"no fault is planted in {', '.join(sorted(only))}")
+        print(f"no fault is planted in {', '.join(given.files)}")
         return 2
+    if given.minutes < math.inf:
+        chosen = shuffled(chosen, _commit())
+    until = time.monotonic() + 60 * given.minutes
     for name in HEAVY:
         import_module(name)
-    survivors = 0
-    for fault, found in replays(chosen):
-        survivors += found is not None
+    survivors = replayed = 0
+    for fault, found in replays(chosen, until):
+        survivors, replayed = survivors + (found is not None), replayed + 1
         print(f"{'red  ' if found is None else 'GREEN'} {fault.file}: {fault.old!r} -> {fault.new!r}  {found or ''}", flush=True)
-    print(f"{len(chosen) - survivors} passed, {survivors} failed")
-    return 1 if survivors else 0
+    if replayed < len(chosen):
+        print(f"{given.minutes:g} minutes are over: {replayed} of {len(chosen)} were replayed; after another commit they are others")
+    print(f"{replayed - survivors} passed, {survivors} failed")
+    return 1 if survivors or not replayed else 0
 
 
 if __name__ == "__main__":

@@ -268,6 +268,10 @@ class Loop:
         loss = None
         if judged:
             loss = held_out_loss(progress.network, progress.averages[0], self.method, self.held_out, self.accelerator.device)
+        if loss is not None:  # before the checkpoint: a kill in between is made good by the rewind
+            line = {"step": progress.step, "held_out_loss": loss}
+            self.run.record(line)
+            self.mirror.log(line)
         tensors: dict[str, Tensor] = {f"prior.{name}": value for name, value in self.method.prior.state().items()}
         tensors |= {f"normalisation.{name}": value for name, value in self.source.normalisation.state().items()}
         if progress.table is not None:

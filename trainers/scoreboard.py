@@ -8,16 +8,12 @@ and never ranked.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from trainers import layout
-from trainers.files import read_json
-from trainers.recipes.files import read_recipe
-from trainers.recipes.shipped import ALL, BUDGETS, Shipped
-from trainers.shipping import pairs_of, run_of
+from trainers.recipes.shipped import BUDGETS, base_of
+from trainers.scorecards import Card
 
-BACKWARD = 2  # passes: the price of a gradient, in forward ones
+FLOW = ("straightness", "acceleration", "transport_cost")
 BEST: Mapping[str, Callable[[float], float]] = {  # the least of this is the best
     "one_nn": lambda value: abs(value - 0.5),
     "kernel": abs,
@@ -84,24 +80,21 @@ def _told_apart(a: Cell, b: Cell, badness: Callable[[float], float]) -> bool:
     return abs(badness(a.value) - badness(b.value)) > math.hypot(a.half, b.half)
 
 
-def boards(runs: Path, names: Sequence[str] = tuple(ALL)) -> list[Board]:
+def boards(cards: Sequence[Card]) -> list[Board]:
     """One for each data set that has been scored. Raises ValueError where nothing has."""
-    by_base: dict[str, list[tuple[Line, dict[str, Cell], int]]] = {}
-    for name in names:
-        found = [(seed, scored) for seed in range(len(STUDENT) + 2) if (scored := _evaluation(run_of(runs, name, seed))) is not None]
-        if found:
-            base = "emoji-text" if name.startswith("emoji-text-") else name.partition("-")[0]
-            evaluations = [scored for _, scored in found]
-            line = _line(name, evaluations, runs, [seed for seed, _ in found])
-            by_base.setdefault(base, []).append((line, _real(evaluations), evaluations[0]["protocol"]["n"]))
-    if not by_base:
-        raise ValueError(f"nothing has been scored in {runs}; `python -m trainers ship` trains and scores all")
-    return [Board(base, [line for line, _, _ in rows], rows[0][1], rows[0][2]) for base, rows in by_base.items()]
+    if not cards:
+        raise ValueError("there are no scorecards; `python -m trainers ship` trains and scores all")
+    by_base: dict[str, dict[str, list[Card]]] = {}
+    for card in cards:
+        base = base_of(card.name)
+        label = card.name if card.sampler is None else f"{card.name}, {card.sampler}"
+        by_base.setdefault(base, {}).setdefault(label, []).append(card)
+    return [_board(base, labelled) for base, labelled in by_base.items()]
 
 
-def _evaluation(run: Path) -> dict[str, Any] | None:
-    files = sorted((run / layout.EVALUATIONS).glob("step-*.json"))
-    return read_json(files[-1]) if files else None
+def _board(base: str, labelled: Mapping[str, Sequence[Card]]) -> Board:
+    first = next(iter(labelled.values()))[0]
+    return Board(base, [_line(label, cards) for label, cards in labelled.items()], _real(first), first.protocol["n"])
 
 
 def _column(row: Mapping[str, Any]) -> str | None:
@@ -113,47 +106,38 @@ def _column(row: Mapping[str, Any]) -> str | None:
     return "adaptive" if row["name"].startswith("dopri5") else f"{row['nfe']:g}"
 
 
-def _line(name: str, evaluations: Sequence[Mapping[str, Any]], runs: Path, seeds: Sequence[int]) -> Line:
+def _line(name: str, cards: Sequence[Card]) -> Line:
     scores: dict[str, dict[str, Cell]] = {}
     for measure in (*BEST, "latents_frechet"):
         for at in COLUMNS:
-            found = [row["scores"][measure] for e in evaluations for row in e["rows"] if _column(row) == at and measure in row["scores"]]
+            found = [row["scores"][measure] for card in cards for row in card.rows if _column(row) == at and measure in row["scores"]]
             if found:
                 scores.setdefault(measure, {})[at] = _cell(found)
-    kinds = ("straightness", "acceleration", "transport_cost")
-    flow = {kind: _cell([{"value": e["flow"][kind], "error": None} for e in evaluations if e["flow"]]) for kind in kinds}
-    costs = [_cost(name, ALL[name], runs, seed) for seed in seeds]
-    return Line(name, len(seeds), scores, flow, sum(c[0] for c in costs) / len(costs), sum(c[1] for c in costs) / len(costs))
+    flows = [card.flow for card in cards if card.flow is not None]
+    flow = {kind: _cell([{"value": each[kind], "error": None} for each in flows]) for kind in FLOW if flows}
+    return Line(name, len(cards), scores, flow, _mean([card.seconds for card in cards]), _mean([card.passes for card in cards]))
 
 
-def _real(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Cell]:
-    rows = [row for row in evaluations[0]["rows"] if row["nfe"] is None]
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _real(card: Card) -> dict[str, Cell]:
+    """Real pictures in the place of generated ones; round trips are no real pictures."""
+    rows = [row for row in card.rows if row["name"].startswith("real")]
     return {measure: _cell([rows[0]["scores"][measure]]) for measure in BEST if rows and measure in rows[0]["scores"]}
 
 
 def _cell(found: Sequence[Mapping[str, Any]]) -> Cell:
     values = [each["value"] for each in found]
-    mean, errors = sum(values) / len(values), [each["error"] for each in found]
+    mean, errors = _mean(values), [each["error"] for each in found]
     # All seeds are compared with the same held-out pictures: what these leave open no spread over seeds shows, and no number of seeds makes less.
-    pictures = None if None in errors else 1.96 * sum(errors) / len(errors)
+    pictures = None if None in errors else 1.96 * _mean(errors)
     if len(values) < 3:
         return Cell(mean, pictures, len(values))
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
     seeds = STUDENT[len(values) - 3] * spread / math.sqrt(len(values))
     return Cell(mean, seeds if pictures is None else max(seeds, pictures), len(values))
-
-
-def _cost(name: str, shipped: Shipped, runs: Path, seed: int) -> tuple[float, float]:
-    """Seconds of training, and millions of forward passes: a picture of training costs three; a reflow's teacher is in both, its pairs in the passes."""
-    run = run_of(runs, name, seed)
-    seconds = float(read_json(run / layout.CHECKPOINTS / f"step-{layout.steps_of(run)[0]:08d}" / layout.STATE)["seconds"])
-    training = read_recipe(run / layout.RECIPE).training
-    passes = (1 + BACKWARD) * training.steps * training.batch / 1e6
-    if shipped.teacher is None:
-        return seconds, passes
-    made = read_json(pairs_of(runs, name, seed) / "manifest.json")
-    before = _cost(shipped.teacher, ALL[shipped.teacher], runs, seed)
-    return seconds + before[0], passes + before[1] + shipped.pairs * made["nfe"] / 1e6
 
 
 def markdown(board: Board) -> str:
@@ -181,7 +165,7 @@ def markdown(board: Board) -> str:
             line.name,
             *(_words(line.scores.get(m, {}).get(str(AT)), line.name in best[m], SCALE.get(m, 1.0)) for m in SHOWN),
             _words(line.scores.get("latents_frechet", {}).get(str(AT)), False),
-            *(_words(line.flow[kind], False) for kind in line.flow),
+            *(_words(line.flow.get(kind), False) for kind in FLOW),
             f"{line.seconds:.0f}",
             f"{line.passes:.2f}",
         ]

@@ -1,6 +1,7 @@
 """Makes the checkpoints that ship: for each, the commands that anyone could type, one after the other, each in a process of its own.
 
 RUNS/NAME-SEED is the run, RUNS/NAME-SEED-pairs what a reflow is trained on. A command whose result is there is not run again, so that a call that was stopped goes on.
+What is left of every training is its scorecard (trainers.scorecards), of the first seed's also its export.
 """
 
 import shlex
@@ -12,11 +13,7 @@ from pathlib import Path
 
 from trainers import layout
 from trainers.recipes.shipped import BUDGETS, Shipped, by_name
-
-
-def run_of(runs: Path, name: str, seed: int) -> Path:
-    """The folder of a training."""
-    return runs / f"{name}-{seed}"
+from trainers.scorecards import card_of, evaluation_of, keep, pairs_of, run_of
 
 
 def commands(name: str, seed: int, runs: Path, out: Path | None) -> list[list[str]]:
@@ -27,8 +24,12 @@ def commands(name: str, seed: int, runs: Path, out: Path | None) -> list[list[st
             found += [command for command in commands(shipped.teacher, seed, runs, None) if command[0] == "train"]
             found.append(_pairs(shipped, run_of(runs, shipped.teacher, seed), pairs_of(runs, name, seed), seed))
         found.append(_train(shipped, name, run, seed, runs))
-    if not list((run / layout.EVALUATIONS).glob("*.json")):
-        found.append(["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--adaptive", "--n", str(shipped.count)])
+    if evaluation_of(run, None) is None:
+        found.append(["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--adaptive", "--n", str(shipped.count), *shipped.scoring])
+    for sampler in shipped.samplers:
+        if evaluation_of(run, sampler) is None:
+            result = run / layout.EVALUATIONS / f"sampler-{sampler}.json"
+            found.append(["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--n", str(shipped.count), *shipped.scoring, "--solver", sampler, "--out", str(result)])
     if out is not None and not (out / name).exists():
         found.append(["export", str(run), "--out", str(out / name)])
     return found
@@ -42,11 +43,6 @@ def _train(shipped: Shipped, name: str, run: Path, seed: int, runs: Path) -> lis
 
 def _pairs(shipped: Shipped, teacher: Path, pairs: Path, seed: int) -> list[str]:
     return ["pairs", str(teacher), "--n", str(shipped.pairs), "--seed", str(seed), *shipped.pair_options, "--out", str(pairs)]
-
-
-def pairs_of(runs: Path, name: str, seed: int) -> Path:
-    """The folder of what a reflow is trained on."""
-    return runs / f"{name}-{seed}-pairs"
 
 
 def _finished(run: Path) -> bool:
@@ -68,8 +64,13 @@ def _run(command: Sequence[str]) -> int:
             raise
 
 
-def ship(names: Sequence[str], seeds: Sequence[int], runs: Path, out: Path | None, *, again: bool, say: Callable[[str], None]) -> int:
-    """Runs every command that is still to be done; the status of the first that does not end well, else 0. out gets the first seed's. again: exports are made anew."""
+def ship(
+    names: Sequence[str], seeds: Sequence[int], runs: Path, out: Path | None, scores: Path, *, again: bool, say: Callable[[str], None]
+) -> int:
+    """Runs every command that is still to be done; the status of the first that does not end well, else 0.
+
+    out gets the first seed's export, scores every seed's scorecard. again: exports are made anew.
+    """
     for name in names:
         by_name(name)
     for name in names:
@@ -81,6 +82,8 @@ def ship(names: Sequence[str], seeds: Sequence[int], runs: Path, out: Path | Non
                 say(f"python -m trainers {shlex.join(command)}")
                 if status := _run([sys.executable, "-m", "trainers", *command]):
                     return status
+            for sampler in (None, *by_name(name).samplers):
+                keep(card_of(runs, name, seed, sampler), scores)
             if anew:  # what was there goes once what takes its place is whole
                 assert place is not None
                 assert target is not None

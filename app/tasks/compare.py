@@ -2,7 +2,7 @@
 
 What is made goes through the pipe as (name, numbers, []), pictures as lossless WebP in base64, one sheet for all samples of a panel:
 loaded {panel, ...}, rung {panel, nfe, picture, ...} for x_0 (nfe 0) and every budget, the nearest to the wished one first, film, nearest and known (app.tasks.looks),
-exact {panel, picture, flow, errors}, and last of all end or failed. When the pipe is closed from the other end, the process ends.
+exact {panel, picture, flow, errors}, and last of all end or failed. A rung whose samples are not finite has an error in place of its picture; the others go on. When the pipe is closed from the other end, the process ends.
 """
 
 import time
@@ -151,7 +151,8 @@ def _work(wish: Wish, folders: list[Path], pipe: Pipe) -> None:
         for k, panel in enumerate(panels):
             if panel.can(nfe):
                 made = _rung(k, panel, wish, nfe, first[k] is None, pipe)
-                ends[k][nfe], first[k] = made.x, first[k] or (nfe, made)
+                if made is not None:
+                    ends[k][nfe], first[k] = made.x, first[k] or (nfe, made)
     for k, (panel, looked_at) in enumerate(zip(panels, first, strict=True)):
         if looked_at is not None:
             _looks(k, panel, *looked_at, wish, pipe)
@@ -185,7 +186,8 @@ def _loaded(k: int, asked: Mapping[str, Any], folder: Path, wish: Wish, pipe: Pi
     return panel
 
 
-def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Pipe) -> Samples:
+def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Pipe) -> Samples | None:
+    """Samples of one budget; None where they are not finite, which is told."""
     began = time.perf_counter()
     made = sample(
         panel.model,
@@ -199,7 +201,9 @@ def _rung(k: int, panel: Panel, wish: Wish, nfe: int, states: bool, pipe: Pipe) 
         states=states and _fits(panel, wish, nfe + 1),
     )
     if not bool(torch.isfinite(made.x).all()):
-        raise ValueError(f"panel {k + 1}: samples at {nfe} evaluations are not finite; take other weights or another solver")
+        error = f"the samples at {nfe} evaluations are not finite; take other weights or another solver"
+        pipe.send(("rung", {"panel": k, "nfe": nfe, "error": error}, []))
+        return None
     facts = {"panel": k, "nfe": nfe, "evaluations": made.nfe, "picture": picture(panel.model.decode(made.x))}
     pipe.send(("rung", {**facts, "seconds": time.perf_counter() - began}, []))
     return made

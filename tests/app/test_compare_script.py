@@ -150,3 +150,21 @@ def test_a_panel_that_is_taken_away_takes_its_samples_with_it_and_leaves_the_oth
     )
     assert value(body, state="done") == [["a", "c"], [1, 3], ["a", "c"], [0, 1]]
     assert value(body, state="sampling") == [["a", "c"], [1, 2, 3], ["a", "b", "c"], None]
+
+
+def test_a_budget_that_failed_says_so_in_its_panel_alone():
+    body = (
+        "const page = { ready: false, results: { panels: [0, 1].map(() => ({ rungs: new Map(), failures: new Map() })) } };"
+        "L.takeEvent(page, 'rung', { panel: 1, nfe: 4, error: 'not finite' }); return page.results.panels.map((panel) => [...panel.failures]);"
+    )
+    assert value(body) == [[], [[4, "not finite"]]]
+
+
+def test_why_something_failed_is_not_told_before_the_names_are():
+    body = (
+        "globalThis.document = { createElement: () => ({ setAttribute() {}, append() {} }) };"
+        "const message = { replaceChildren(words) { this.words = words; this.lastChild = {}; } }, page = { hidden: given.hidden, dom: { message } };"
+        "L.tellFailure(page, 'Panel 2: digits-cpd is damaged.'); return [message.words, page.untold];"
+    )
+    assert value(body, hidden=False) == ["Panel 2: digits-cpd is damaged.", ""]
+    assert value(body, hidden=True) == ["Not all could be sampled; why is told with the names.", "Panel 2: digits-cpd is damaged."]

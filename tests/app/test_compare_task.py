@@ -1,6 +1,7 @@
 """A comparison in this process: what is left out where it would not fit, and the comparison that a page opens with."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,25 @@ def test_what_would_not_fit_into_memory_is_left_out_and_said(run_of, monkeypatch
     assert found["film"]["error"] == found["exact"]["error"] == compare.TOO_LARGE
     assert len([name for name, _ in events if name == "rung"]) == 1 + len(compare.LADDER)
     assert found["nearest"]["names"]
+    assert events[-1][0] == "end"
+
+
+def test_samples_that_are_not_finite_cost_their_rung_alone(run_of, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+    real = compare.sample
+
+    def broken(*given: Any, nfe: int, **named: Any):
+        made = real(*given, nfe=nfe, **named)
+        return replace(made, x=made.x * float("nan")) if nfe == 4 else made
+
+    monkeypatch.setattr(compare, "sample", broken)
+    events = told(run_of("condot"))
+    rungs = {numbers["nfe"]: numbers for name, numbers in events if name == "rung"}
+    assert "the samples at 4 evaluations are not finite" in rungs[4]["error"]
+    assert set(rungs) == {0, *compare.LADDER}
+    assert all("picture" in numbers for nfe, numbers in rungs.items() if nfe != 4)
+    found = dict(events)
+    assert found["film"]["nfe"] == 3  # the nearest that there is
+    assert "4" not in map(str, found["exact"]["errors"])
     assert events[-1][0] == "end"
 
 

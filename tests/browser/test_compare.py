@@ -22,6 +22,14 @@ from trainers.recipes import apply, by_name
 
 WAIT = 120_000
 IN_SIGHT = "() => window.compare?.results && window.compare.results !== window.before && window.compare.results.panels.every((panel) => panel.rungs.get(8)?.image)"
+EVENTS = "".join(  # of two panels: a sheet cut short, and a budget that failed
+    f"event: {name}\ndata: {json.dumps(numbers)}\n\n"
+    for name, numbers in (
+        ("rung", {"panel": 0, "nfe": 8, "evaluations": 8, "seconds": 1, "picture": "UklGRg=="}),
+        ("rung", {"panel": 1, "nfe": 8, "error": "the samples at 8 evaluations are not finite"}),
+        ("end", {"seconds": 1}),
+    )
+)
 OVER = "() => window.compare.results !== window.before && ['done', 'failed', 'lost'].includes(window.compare.results?.state)"
 
 
@@ -205,6 +213,14 @@ def test_names_are_hidden_until_a_class_has_voted(page):
     order = page.evaluate("() => window.compare.order")
     assert f"2 was {names[order[1]]} (2 votes)" in said
     assert f"1 was {names[order[0]]} (0 votes)" in said
+
+
+def test_a_sheet_that_cannot_be_read_says_so(page):
+    page.evaluate("() => { window.before = window.compare.results; }")
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=EVENTS))
+    page.get_by_role("button", name="Sample", exact=True).click()
+    page.get_by_text("this picture came damaged: press Sample again").first.wait_for(timeout=WAIT)
+    page.get_by_text("the samples at 8 evaluations are not finite").wait_for(timeout=WAIT)
 
 
 def test_a_damaged_checkpoint_is_said_and_the_page_goes_on(page):

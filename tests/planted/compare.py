@@ -149,10 +149,34 @@ FAULTS = (
         BOARD + "test_what_the_seeds_cannot_tell_apart_is_a_tie",
     ),
     Fault(
-        "trainers/scoreboard.py",
+        "trainers/scorecards.py",
         "passes + before[1] + shipped.pairs",
         "passes + shipped.pairs",
         BOARD + "test_a_reflow_pays_for_its_teacher_and_pairs",
+    ),
+    Fault(
+        "trainers/scoreboard.py",
+        'if row["name"].startswith("real")]',
+        'if row["nfe"] is None]',
+        BOARD + "test_one_seed_has_the_interval_of_its_pictures",
+    ),
+    Fault(
+        "trainers/scoreboard.py",
+        "if card.sampler is None else",
+        "if True else",
+        BOARD + "test_another_sampler_is_a_line_of_its_own",
+    ),
+    Fault(
+        "app/tasks/compare.py",
+        'pipe.send(("rung", {"panel": k, "nfe": nfe, "error": error}, []))\n        return None',
+        "raise ValueError(error)",
+        "tests/app/test_compare_task.py::test_samples_that_are_not_finite_cost_their_rung_alone",
+    ),
+    Fault(
+        "app/stage/compare/voting.js",
+        'tell(page, page.hidden ? "Not',
+        'tell(page, false ? "Not',
+        SCRIPT + "test_why_something_failed_is_not_told_before_the_names_are",
     ),
     Fault(
         "trainers/catalogue.py",

@@ -11,7 +11,8 @@ from trainers.checkpoints import newest
 from trainers.layout import EVALUATIONS
 from trainers.recipes import apply, by_name, shipped
 from trainers.recipes.files import read_recipe
-from trainers.shipping import commands, run_of, ship
+from trainers.scorecards import run_of
+from trainers.shipping import commands, ship
 
 LIMIT = 64e6  # bytes that a clone may hold of them
 THERE = sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir()) if SHIPPED.is_dir() else []
@@ -41,26 +42,27 @@ def test_what_is_there_is_not_made_again(tmp_path, monkeypatch: pytest.MonkeyPat
     one = replace(shipped.by_name("digits-condot"), settings=small | {"network.channels": "24"}, count=40)
     monkeypatch.setattr(shipped, "ALL", {"digits-condot": one})
     said: list[str] = []
-    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", again=False, say=said.append) == 0
+    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", tmp_path / "scores", again=False, say=said.append) == 0
     assert [line.split()[3] for line in said] == ["train", "evaluate", "export"]
     assert commands("digits-condot", 0, tmp_path / "runs", tmp_path / "out") == []
-    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", again=True, say=said.append) == 0
+    assert [file.name for file in (tmp_path / "scores").iterdir()] == ["digits-condot-0.json"]
+    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", tmp_path / "scores", again=True, say=said.append) == 0
     assert [line.split()[3] for line in said[3:]] == ["export"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["digits-condot"]
     before = sorted((tmp_path / "out").rglob("*"))
     monkeypatch.setattr("trainers.shipping._run", lambda command: 1)
-    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", again=True, say=said.append) == 1
+    assert ship(["digits-condot"], range(1), tmp_path / "runs", tmp_path / "out", tmp_path / "scores", again=True, say=said.append) == 1
     assert sorted((tmp_path / "out").rglob("*")) == before  # what was there stays until what takes its place is whole
     assert list((tmp_path / "out" / "digits-condot" / EVALUATIONS).glob("*.json"))
     with pytest.raises(ValueError, match="checkpoint='nothing' is unknown"):
-        ship(["nothing"], range(1), tmp_path / "runs", None, again=False, say=said.append)
+        ship(["nothing"], range(1), tmp_path / "runs", None, tmp_path / "scores", again=False, say=said.append)
 
 
-@pytest.mark.parametrize("base", ["digits"])
-def test_methods_are_compared_at_equal_network_data_pictures_and_learning_rate(base: str):
+@pytest.mark.parametrize(("base", "least"), [("digits", 16), ("emoji", 11), ("emoji-text", 2)])
+def test_methods_are_compared_at_equal_network_data_pictures_and_learning_rate(base: str, least: int):
     """Method and prior may differ; nothing else that a score depends on."""
-    recipes = [apply(by_name(one.recipe), dict(one.settings)) for name, one in shipped.ALL.items() if name.startswith(f"{base}-")]
-    assert len(recipes) > 5
+    recipes = [apply(by_name(one.recipe), dict(one.settings)) for name, one in shipped.ALL.items() if shipped.base_of(name) == base]
+    assert len(recipes) == least
     for recipe in recipes[1:]:
         for part in ("data", "network", "optimiser", "training", "sampling"):
             assert getattr(recipe, part) == getattr(recipes[0], part), (recipe.name, part)

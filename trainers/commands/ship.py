@@ -22,6 +22,8 @@ class Ship:
     """Where the trainings lie."""
     out: Path = Path("assets/checkpoints")
     """Where the first seed's export goes."""
+    scores: Path = Path("assets/scores")
+    """Where every seed's scorecard goes, of which `table` is made."""
     again: bool = False
     """Export anew where an export is there."""
 
@@ -32,4 +34,4 @@ class Ship:
 
         if not 1 <= self.seeds <= 10:
             raise ValueError(f"--seeds {self.seeds} must be 1 to 10, which the table has intervals for")
-        return ship(self.names or tuple(ALL), range(self.seeds), self.runs, self.out, again=self.again, say=say)
+        return ship(self.names or tuple(ALL), range(self.seeds), self.runs, self.out, self.scores, again=self.again, say=say)

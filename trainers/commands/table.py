@@ -7,10 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Table:
-    """The table over all methods that were trained by `ship`: scores by evaluations with intervals over seeds, flow, time and compute, in Markdown."""
+    """The table over all methods that `ship` has trained and scored: scores by evaluations with intervals over seeds, flow, time and compute, in Markdown."""
 
-    runs: Path = Path("runs/shipped")
-    """Where `ship` keeps its trainings."""
+    scores: Path = Path("assets/scores")
+    """Where `ship` keeps its scorecards."""
     out: Path | None = None
     """JSON file for the same, which the Compare page shows (assets/checkpoints/table.json)."""
     json: bool = False
@@ -19,9 +19,11 @@ class Table:
     def go(self) -> None:
         from trainers.cli import say
         from trainers.files import write_json
+        from trainers.recipes.shipped import ALL
         from trainers.scoreboard import boards, markdown
+        from trainers.scorecards import cards
 
-        found = boards(self.runs)
+        found = boards(cards(self.scores, tuple(ALL)))
         plain = {"version": 1, "boards": [board.summary() for board in found]}
         print(json.dumps(plain) if self.json else "\n\n".join(markdown(board) for board in found))
         if self.out is not None:

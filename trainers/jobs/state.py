@@ -185,13 +185,13 @@ def read_job(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
 
 
 def last_record(metrics: Path) -> dict[str, Any]:
-    """The last whole line of a run's records; empty where there is none."""
+    """The last whole line of a run's records of steps (not of a held-out loss); empty where there is none."""
     for line in reversed(tail(metrics).splitlines()):
         try:
             found = json.loads(line)
         except ValueError:  # cut off by a kill, or by where we began to read
             continue
-        if isinstance(found, dict):
+        if isinstance(found, dict) and "held_out_loss" not in found:
             return found
     return {}
 

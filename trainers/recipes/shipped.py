@@ -14,6 +14,10 @@ from trainers.recipes.methods import METHODS
 # Held-out losses at 5e-4, 1e-3, 2e-3: CondOT .831, .703, .655; CPD .493, .482, .461; DDPM .193, .183, .178 (4e-3: .650, .469, .185).
 # 0.38M parameters in place of the recipe's 0.97M: a third of the file, held-out loss .55 for .54 (CondOT) and .41 for .39 (CPD) at the recipe's learning rate.
 DIGITS = {"network.channels": "208", "optimiser.learning_rate": "2e-3"}
+EMOJI = {"network.channels": "64,112", "optimiser.learning_rate": "1e-3", "training.steps": "1600"}
+EMOJI_METHODS = ("condot", "batchot", "class-batchot", "loom", "class-loom", "cpd", "cpd-ot", "ddpm", "reflow", "scale-matched", "pooled")
+SAMPLERS = ("ddpm", "ddim-scheduler", "dpm-solver++")  # of trainers.diffusion, beside the probability flow that all others are sampled by
+EMOJI_MEASURES = ("frechet", "kernel", "one-nn", "precision-recall", "coverage", "nearest", "solver-error", "flow", "latents", "prior", "real", "round-trip")
 BUDGETS = (1, 2, 4, 8, 16, 32)
 
 
@@ -28,6 +32,10 @@ class Shipped:
     teacher: str | None = None
     pairs: int = 0
     pair_options: tuple[str, ...] = ()
+    scoring: tuple[str, ...] = ()
+    """Options of `evaluate` beside budgets and count."""
+    samplers: tuple[str, ...] = ()
+    """With which it is scored as well."""
 
 
 def _digits(method: str) -> Shipped:
@@ -42,7 +50,30 @@ def _digits(method: str) -> Shipped:
     )
 
 
-ALL: Mapping[str, Shipped] = {f"digits-{method}": _digits(method) for method in METHODS}
+def _emoji(base: str, method: str) -> Shipped:
+    taught = method == "reflow"
+    return Shipped(
+        f"{base}-{method}",
+        EMOJI,
+        190,
+        teacher="emoji-condot" if taught else None,
+        pairs=10_000 if taught else 0,
+        pair_options=("--solver", "heun", "--nfe", "16") if taught else (),
+        scoring=("--solver", "euler", "--guidance", "1", "--measures", *EMOJI_MEASURES),
+        samplers=SAMPLERS if method == "ddpm" else (),
+    )
+
+
+ALL: Mapping[str, Shipped] = {
+    **{f"digits-{method}": _digits(method) for method in METHODS},
+    **{f"emoji-{method}": _emoji("emoji", method) for method in EMOJI_METHODS},
+    **{f"emoji-text-{method}": _emoji("emoji-text", method) for method in ("condot", "cpd")},
+}
+
+
+def base_of(name: str) -> str:
+    """Which of the data sets a checkpoint is of: digits, emoji or emoji-text. Those of one are compared with one another."""
+    return "emoji-text" if name.startswith("emoji-text-") else name.partition("-")[0]
 
 
 def by_name(name: str) -> Shipped:

@@ -12,7 +12,7 @@ function boardTable({ base, lines, real, count, ties }) {
   const head = ["", "seeds", ...BOARD_COLUMNS.map((at) => (at === "prior" ? "prior alone" : at)), "straightness", "acceleration", "training", "passes"];
   const body = lines.map((line) => make(
     "tr", {}, make("th", { scope: "row" }, line.name), make("td", {}, String(line.seeds)), ...BOARD_COLUMNS.map((at) => make("td", {}, cell(line.scores.one_nn?.[at], ties.one_nn[at].includes(line.name)))),
-    make("td", {}, shortReal(line.flow.straightness.value)), make("td", {}, shortReal(line.flow.acceleration.value)), make("td", {}, `${Math.round(line.seconds)} s`), make("td", {}, `${line.passes.toPrecision(3)} M`),
+    make("td", {}, line.flow.straightness ? shortReal(line.flow.straightness.value) : "–"), make("td", {}, line.flow.acceleration ? shortReal(line.flow.acceleration.value) : "–"), make("td", {}, `${Math.round(line.seconds)} s`), make("td", {}, `${line.passes.toPrecision(3)} M`),
   ));
   const last = make("tr", {}, make("th", { scope: "row" }, "real against real"), make("td", {}), make("td", {}, cell(real.one_nn, false)), ...BOARD_COLUMNS.slice(1).map(() => make("td", {})), ...[1, 2, 3, 4].map(() => make("td", {})));
   return make(

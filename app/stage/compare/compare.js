@@ -107,7 +107,7 @@ function listen(page, id) {
 
 // Empty results for a wish of their own.
 function beginResults(page, state, wish) {
-  page.results = { state, wish, panels: wish.panels.map(() => ({ rungs: new Map(), sheet: null })) };
+  page.results = { state, wish, panels: wish.panels.map(() => ({ rungs: new Map(), failures: new Map(), sheet: null })) };
   page.shown = wish.nfe;
   if (!page.hidden || page.order.length !== wish.panels.length) { // a vote goes on over new samples of the same models
     page.order = wish.panels.map((_, k) => k);
@@ -126,23 +126,27 @@ function takeEvent(page, name, numbers) {
   if (name === "film" || name === "nearest" || name === "known") keepLook(page, panel, name, numbers);
   if (name === "end" && numbers.why) { results.state = "lost"; tell(page, `${numbers.why[0].toUpperCase()}${numbers.why.slice(1)}; what was sampled stays.`); }
   else if (name === "end") Object.assign(results, { state: results.state === "precomputed" ? "precomputed" : "done", seconds: numbers.seconds });
-  if (name === "failed" || name === "lost") { results.state = name; tell(page, `${numbers.error[0].toUpperCase()}${numbers.error.slice(1)}.`); }
+  if (name === "failed" || name === "lost") { results.state = name; tellFailure(page, `${numbers.error[0].toUpperCase()}${numbers.error.slice(1)}.`); }
   if (page.ready) { showLadder(page); if (name === "exact" || name === "end") showQuality(page); }
 }
 
-// A rung's sheet as a picture that can be drawn at once.
+// A rung's sheet as a picture that can be drawn at once, or why there is none.
 function keepRung(page, panel, nfe, numbers) {
+  if (numbers.error) panel.failures.set(nfe, numbers.error);
   if (!numbers.picture) return;
   const rung = { ...numbers, picture: null, image: null };
   panel.rungs.set(nfe, rung);
-  decoded(numbers.picture).then((image) => { rung.image = image; paintPanels(page); showOpened(page); });
+  decoded(numbers.picture).then((image) => { rung.image = image; }, () => { panel.rungs.delete(nfe); panel.failures.set(nfe, UNREADABLE); }).then(() => { paintPanels(page); showOpened(page); });
 }
 
 function keepLook(page, panel, name, numbers) {
   panel[name] = { ...numbers, picture: null, image: null };
   if (!numbers.picture) { showOpened(page); return; }
-  decoded(numbers.picture).then((image) => { panel[name].image = image; showOpened(page); });
+  const look = panel[name];
+  decoded(numbers.picture).then((image) => { look.image = image; }, () => { look.error = UNREADABLE; }).then(() => showOpened(page));
 }
+
+const UNREADABLE = "this picture came damaged: press Sample again";
 
 // The image of a WebP in base64.
 async function decoded(text) {

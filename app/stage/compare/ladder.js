@@ -26,7 +26,7 @@ function showLadder(page) {
     mark.dataset.there = !there ? "none" : there === results.panels.length ? "all" : "some";
     mark.classList.toggle("fl-here", LADDER_STOPS[i] === page.shown);
   });
-  const wanted = results ? results.panels.reduce((sum, panel) => sum + (panel.loaded ? panel.loaded.budgets.length + 1 : 0), 0) : 0, made = results ? results.panels.reduce((sum, panel) => sum + [...panel.rungs.keys()].filter((nfe) => nfe !== EXACT).length, 0) : 0;
+  const wanted = results ? results.panels.reduce((sum, panel) => sum + (panel.loaded ? panel.loaded.budgets.length + 1 : 0), 0) : 0, made = results ? results.panels.reduce((sum, panel) => sum + [...panel.rungs.keys(), ...panel.failures.keys()].filter((nfe) => nfe !== EXACT).length, 0) : 0;
   progress.textContent = !results ? "" : {
     precomputed: "Precomputed: these pictures came with the lab. Choose others and press Sample.",
     sampling: !wanted ? "The checkpoints are being loaded …" : made < wanted ? `${made} of ${wanted} sheets are there; the nearest came first` : "All sheets are there; the exact flow is being followed …",

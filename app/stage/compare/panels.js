@@ -137,7 +137,7 @@ function sayPanel(page, dom, panel, k) {
     return;
   }
   const nfe = rungOf(panel, page.shown), rung = nfe === null ? null : panel.rungs.get(nfe), precomputed = page.results.state === "precomputed" ? "precomputed · " : "";
-  if (!rung) dom.says.textContent = panel.exact?.error && page.shown === EXACT ? panel.exact.error : page.results.state === "sampling" ? "being sampled …" : "not sampled";
+  if (!rung) dom.says.textContent = panel.failures.get(page.shown) ?? (page.results.state === "sampling" ? "being sampled …" : "not sampled");
   else if (nfe === 0) dom.says.textContent = `${precomputed}zero steps: the prior's own sample, decoded`;
   else if (page.hidden) dom.says.textContent = nfe === EXACT ? "the exact flow" : `${rung.evaluations} evaluations each`;
   else if (nfe === EXACT) dom.says.textContent = `${precomputed}exact: dopri5, ${panel.exact.flow.nfe.toLocaleString("en")} evaluations, off by ${shortReal(panel.exact.flow.reference_error)}`;

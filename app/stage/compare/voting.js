@@ -19,6 +19,12 @@ function voteHead(page, k, place) {
   return make("div", { class: "fl-panel-head" }, make("div", { class: "fl-panel-row" }, make("strong", { class: "fl-place" }, String(place)), vote, count));
 }
 
+// What failed names panels and models: during a vote it is told when the names are.
+function tellFailure(page, words) {
+  page.untold = page.hidden ? words : "";
+  tell(page, page.hidden ? "Not all could be sampled; why is told with the names." : words);
+}
+
 function votesInWords(votes) {
   return votes === 1 ? "1 vote" : `${votes} votes`;
 }
@@ -27,5 +33,6 @@ function revealNames(page) {
   page.hidden = false;
   const all = page.votes.reduce((sum, votes) => sum + votes, 0), said = page.order.map((k, i) => `${i + 1} was ${page.results.wish.panels[k].model.split("/")[1]} (${votesInWords(page.votes[k])})`).join("; ");
   showAll(page);
-  tell(page, all ? `${said}.` : `Nobody voted. ${said}.`);
+  tell(page, [all ? `${said}.` : `Nobody voted. ${said}.`, page.untold].filter(Boolean).join(" "));
+  page.untold = "";
 }

@@ -65,12 +65,13 @@ async function showCurves(page) {
   const plotly = await loadPlotly().catch((error) => { dom.chart.textContent = error.message; return null; });
   if (!plotly || page.shown !== shown || page.curve !== curve) return;
   const style = getComputedStyle(document.body), ink = style.getPropertyValue("--fl-ink").trim(), quiet = style.getPropertyValue("--fl-quiet").trim(), faint = style.getPropertyValue("--fl-line").trim();
-  const colour = (i) => (i ? RUN_COLOURS[i] : ink), traces = curve === "by_time" ? tracesByTime(names, details, colour) : names.flatMap((name, i) => tracesOf(name, details.get(name).curves.curves[curve], colour(i), curve === "loss" && i === 0));
+  const colour = (i) => (i ? RUN_COLOURS[i] : ink), held = curve === "loss" ? names.flatMap((name, i) => heldOut(name, details.get(name).curves.curves.held_out_loss, colour(i))) : [];
+  const traces = curve === "by_time" ? tracesByTime(names, details, colour) : names.flatMap((name, i) => tracesOf(name, details.get(name).curves.curves[curve], colour(i), curve === "loss" && i === 0)).concat(held);
   if (!traces.length) { if (dom.drawn) plotly.purge(dom.chart); dom.drawn = false; dom.chart.textContent = "nothing was recorded yet"; return; }
   if (!dom.drawn) dom.chart.textContent = "";
   const axis = (title, log) => ({ title: { text: title, font: { size: 12 } }, type: log ? "log" : "linear", gridcolor: faint, linecolor: quiet, zeroline: false, automargin: true });
   const layout = {
-    height: 300, margin: { l: 56, r: 12, t: 10, b: 44 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: quiet, family: "system-ui, sans-serif", size: 12 }, showlegend: names.length > 1,
+    height: 300, margin: { l: 56, r: 12, t: 10, b: 44 }, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: quiet, family: "system-ui, sans-serif", size: 12 }, showlegend: names.length > 1 || held.length > 0,
     legend: { orientation: "h", y: 1.12 }, xaxis: axis(curve === "by_time" ? "t" : "step", false), yaxis: axis(RUN_CURVES[curve].toLowerCase(), curve === "loss"), uirevision: `${shown} ${curve}`, hovermode: "x unified",
   };
   dom.drawn = true;
@@ -84,6 +85,11 @@ function tracesOf(name, curve, colour, band) {
   if (!band || least.every((value, i) => value === most[i])) return [line];
   const edge = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false };
   return [{ x: step, y: most, ...edge }, { x: step, y: least, fill: "tonexty", fillcolor: "rgba(128,128,128,.22)", ...edge }, line];
+}
+
+// The averaged weights' loss on pictures that no step has seen, at each checkpoint.
+function heldOut(name, curve, colour) {
+  return curve ? [{ x: curve.step, y: curve.mean, name: `${name}, held out`, mode: "lines+markers", line: { color: colour, width: 1.5, dash: "dot" }, marker: { size: 7 } }] : [];
 }
 
 // The last record's loss in each tenth of [0, 1].

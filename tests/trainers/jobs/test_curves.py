@@ -25,6 +25,11 @@ def test_few_records_are_given_as_they_are(tmp_path: Path):
     assert "gradient_norm" not in found.curves
 
 
+def test_a_held_out_loss_has_steps_of_its_own(tmp_path: Path):
+    found = curves(recorded(tmp_path, [{"step": 20, "loss": 2.0}, {"step": 25, "held_out_loss": 1.5}, {"step": 40, "loss": 1.0}])).curves
+    assert (found["loss"].step, found["held_out_loss"].step, found["held_out_loss"].mean) == ([20, 40], [25], [1.5])
+
+
 def test_many_records_keep_their_mean_and_every_spike(tmp_path: Path):
     values = [1.0] * 10_000
     values[1234], values[8765] = 50.0, -3.0

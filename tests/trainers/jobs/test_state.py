@@ -88,6 +88,16 @@ def test_a_record_that_was_being_written_is_passed_over(tmp_path: Path):
     assert read_state(tmp_path, "a").step == 7
 
 
+def test_a_held_out_loss_is_no_record_of_a_step(tmp_path: Path):
+    made = folder(tmp_path, "a", step=7)
+    before = read_state(tmp_path, "a")
+    with (made / METRICS).open("a") as file:
+        file.write('{"step": 7, "held_out_loss": 0.5}\n')
+    after = read_state(tmp_path, "a")
+    assert (after.step, after.loss) == (7, before.loss)
+    assert after.loss not in (None, 0.5)
+
+
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "../a", "a\\b", "a" * 65, "cache", "Cache", "-a", "a b", "a\n", "ä"])
 def test_no_name_leads_out_of_the_folder(name: str, tmp_path: Path):
     with pytest.raises(ValueError, match="the name"):

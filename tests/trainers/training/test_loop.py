@@ -31,8 +31,10 @@ def trained(recipe: Recipe, folder: Path, **given) -> Progress:
     return progress
 
 
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def lines(folder: Path, kind: str = "loss") -> list[dict]:
+    """Records of steps, or of held-out losses."""
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in found if kind in line]
 
 
 def same(one: Progress, other: Progress) -> bool:
@@ -320,6 +322,7 @@ def test_held_out_losses_are_those_of_the_averages(tmp_path):
     assert found == held_out_loss(progress.network, progress.averages[0], loop.method, loop.held_out, torch.device("cpu"))
     raw = Average(progress.network, 0.0)
     assert found != held_out_loss(progress.network, raw, loop.method, loop.held_out, torch.device("cpu"))
+    assert lines(tmp_path, "held_out_loss")[-1] == {"step": 3, "held_out_loss": found}
 
 
 def test_records_say_what_a_run_does(tmp_path):

@@ -21,9 +21,11 @@ def test_trackio_gets_the_records_that_the_metrics_have(tmp_path, monkeypatch):
     (database,) = (tmp_path / "trackio").glob("*.db")
     with sqlite3.connect(database) as connection:
         rows = connection.execute("select step, metrics from metrics where run_name = 'mirrored' order by step").fetchall()
-    assert [step for step, _ in rows] == [line["step"] for line in lines] == [2, 4, 6, 8]
+    assert [step for step, _ in rows] == [line["step"] for line in lines] == [2, 4, 6, 8, 8]  # at the last, the held-out loss too
     for (_, metrics), line in zip(rows, lines, strict=True):
-        assert json.loads(metrics)["loss"] == pytest.approx(line["loss"])
+        (kind,) = {"loss", "held_out_loss"} & line.keys()
+        assert json.loads(metrics)[kind] == pytest.approx(line[kind])
+    assert "held_out_loss" in lines[-1]
 
 
 def test_a_mirror_whose_package_is_missing_is_refused(monkeypatch, tmp_path):
