@@ -42,7 +42,9 @@ class Trackio(Mirror):
 
     def log(self, line: dict[str, Any]) -> None:
         numbers = {name: value for name, value in line.items() if isinstance(value, int | float) and name != "step"}
-        bins = {f"loss at t {k / 10:.1f} to {(k + 1) / 10:.1f}": loss for k, loss in enumerate(line.get("loss_by_time", ())) if loss is not None}
+        bins = {
+            f"loss at t {k / 10:.1f} to {(k + 1) / 10:.1f}": loss for k, loss in enumerate(line.get("loss_by_time", ())) if loss is not None
+        }
         self._trackio.log(numbers | bins, step=line["step"])
 
     def close(self) -> None:

@@ -29,7 +29,21 @@ def commands(name: str, seed: int, runs: Path, out: Path | None) -> list[list[st
     for sampler in shipped.samplers:
         if evaluation_of(run, sampler) is None:
             result = run / layout.EVALUATIONS / f"sampler-{sampler}.json"
-            found.append(["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--n", str(shipped.count), *shipped.scoring, "--solver", sampler, "--out", str(result)])
+            found.append(
+                [
+                    "evaluate",
+                    str(run),
+                    "--nfe",
+                    *map(str, BUDGETS),
+                    "--n",
+                    str(shipped.count),
+                    *shipped.scoring,
+                    "--solver",
+                    sampler,
+                    "--out",
+                    str(result),
+                ]
+            )
     if out is not None and not (out / name).exists():
         found.append(["export", str(run), "--out", str(out / name)])
     return found

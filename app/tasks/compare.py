@@ -2,7 +2,8 @@
 
 What is made goes through the pipe as (name, numbers, []), pictures as lossless WebP in base64, one sheet for all samples of a panel:
 loaded {panel, ...}, rung {panel, nfe, picture, ...} for x_0 (nfe 0) and every budget, the nearest to the wished one first, film, nearest and known (app.tasks.looks),
-exact {panel, picture, flow, errors}, and last of all end or failed. A rung whose samples are not finite has an error in place of its picture; the others go on. When the pipe is closed from the other end, the process ends.
+exact {panel, picture, flow, errors}, and last of all end or failed. A rung whose samples are not finite has an error in place of its picture; the others go on.
+When the pipe is closed from the other end, the process ends.
 """
 
 import time

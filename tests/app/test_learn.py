@@ -20,6 +20,8 @@ from toy.learning.learner import Learner
 from toy.learning.options import LearningOptions
 from toy.scene import Scene
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 SMALL = {"iterations": 60, "train_batch": 64, "width": 16, "depth": 2, "first_seed": 5}
 SCENES = [{"count": 200}, {"count": 200, "prior": "conditional"}]
 

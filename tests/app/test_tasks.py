@@ -23,6 +23,8 @@ from toy.targets import NAMES, by_name
 from toy.trace import trace
 from toy.world import world
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 OWN = Mixture([0.25, 0.75], [[1.0, 2.0], [-1.0, 0.5]], [[[1.0, 0.3], [0.3, 2.0]], [[0.5, 0.0], [0.0, 0.1]]], [1, 0])
 MANY = Mixture([1 / 65] * 65, [[float(k), 0.0] for k in range(65)], [[[1.0, 0.0], [0.0, 1.0]]] * 65)
 SCENES = (

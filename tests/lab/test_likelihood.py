@@ -27,6 +27,8 @@ from lab.solvers import FIXED_STEP, solve
 from tests.toy.scenes import PATHS, class_plan, class_prior, generator, normal, random_coupling, ring_strips
 from toy.field import MixtureField
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 IMAGE = (3, 4, 4)
 SIZE = math.prod(IMAGE)
 COUNT = 256

@@ -10,8 +10,18 @@ RESUME = "tests/trainers/training/test_resume.py::"
 CHECKPOINTS = "tests/trainers/training/test_checkpoints.py::"
 
 FAULTS = (
-    Fault("trainers/loop.py", "self.run.record(line)\n            self.mirror.log(line)\n        tensors", "self.mirror.log(line)\n        tensors", LOOP + "test_held_out_losses_are_those_of_the_averages"),
-    Fault("trainers/jobs/state.py", ' and "held_out_loss" not in found', "", "tests/trainers/jobs/test_state.py::test_a_held_out_loss_is_no_record_of_a_step"),
+    Fault(
+        "trainers/loop.py",
+        "self.run.record(line)\n            self.mirror.log(line)\n        tensors",
+        "self.mirror.log(line)\n        tensors",
+        LOOP + "test_held_out_losses_are_those_of_the_averages",
+    ),
+    Fault(
+        "trainers/jobs/state.py",
+        ' and "held_out_loss" not in found',
+        "",
+        "tests/trainers/jobs/test_state.py::test_a_held_out_loss_is_no_record_of_a_step",
+    ),
     Fault(
         "trainers/order.py",
         "return step // self.steps_per_epoch",

@@ -16,6 +16,8 @@ from toy.scene import Scene
 from toy.targets import by_name
 from toy.trace import trace
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 
 def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
     status = main(arguments)

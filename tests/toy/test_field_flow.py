@@ -10,6 +10,8 @@ from torch import Tensor
 from tests.toy.scenes import PATHS, gaussian, generator, normal, random_coupling, ring_strips, stratified
 from toy.field import MixtureField
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 
 @pytest.mark.parametrize(("name", "sees_class"), [("cond-ot", False), ("cond-ot", True), ("cosine", False), ("vp", True)])
 def test_log_density_carried_along_the_exact_flow_is_the_closed_form(name: str, sees_class: bool):

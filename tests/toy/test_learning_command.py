@@ -13,6 +13,8 @@ from toy.learning.options import LearningOptions
 from toy.learning.report import report
 from toy.scene import Scene
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 QUICK = ("--target", "two-modes", "--iterations", "40", "--width", "16", "--train-batch", "64")
 
 

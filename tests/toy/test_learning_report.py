@@ -15,6 +15,8 @@ from toy.mixtures import Mixture
 from toy.scene import CUSTOM, Scene
 from toy.world import world
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 QUICK = LearningOptions(iterations=250, width=48, train_batch=128)
 N = 12_000
 

@@ -19,6 +19,8 @@ from tests.toy.scenes import class_plan, class_prior, gaussian, generator, norma
 from toy.field import MixtureField
 from toy.mixtures import Mixture
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 CLEAN = {
     "cond-ot": CondOT(),
     "cosine": Cosine(),

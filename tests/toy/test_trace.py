@@ -19,6 +19,8 @@ from toy.targets import by_name
 from toy.trace import distribution_error, nfe_ladder, trace
 from toy.world import draw_data, particles, target_mixture, world
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 
 @pytest.mark.parametrize(
     ("sees", "prior", "rmse"),

@@ -17,7 +17,20 @@ DIGITS = {"network.channels": "208", "optimiser.learning_rate": "2e-3"}
 EMOJI = {"network.channels": "64,112", "optimiser.learning_rate": "1e-3", "training.steps": "1600"}
 EMOJI_METHODS = ("condot", "batchot", "class-batchot", "loom", "class-loom", "cpd", "cpd-ot", "ddpm", "reflow", "scale-matched", "pooled")
 SAMPLERS = ("ddpm", "ddim-scheduler", "dpm-solver++")  # of trainers.diffusion, beside the probability flow that all others are sampled by
-EMOJI_MEASURES = ("frechet", "kernel", "one-nn", "precision-recall", "coverage", "nearest", "solver-error", "flow", "latents", "prior", "real", "round-trip")
+EMOJI_MEASURES = (
+    "frechet",
+    "kernel",
+    "one-nn",
+    "precision-recall",
+    "coverage",
+    "nearest",
+    "solver-error",
+    "flow",
+    "latents",
+    "prior",
+    "real",
+    "round-trip",
+)
 BUDGETS = (1, 2, 4, 8, 16, 32)
 
 

@@ -16,6 +16,8 @@ from trainers.priors import FittedPrior
 from trainers.recipes import METHODS, Recipe, by_name
 from trainers.sources import Source
 
+pytestmark = pytest.mark.usefixtures("unchecked")  # shapes are checked where each function is tested; here they would take half of the time
+
 STEPS = 20
 
 

@@ -74,25 +74,25 @@ def test_the_gradient_is_clipped_before_the_step_and_its_norm_is_logged_unclippe
         assert torch.cat([10 * m.flatten() for m in moments]).norm().item() == pytest.approx(bound, rel=1e-3)
 
 
-# Mean loss of steps 551 to 600 on sixteen latents of 128 numbers, seen with seed 0, and a tenth more. What is left where pairs are drawn anew at each visit is the noise that
+# Mean loss of steps 251 to 300 on sixteen latents of 128 numbers, seen with seed 0, and a tenth more. What is left where pairs are drawn anew at each visit is the noise that
 # x_t does not tell; where they are kept (LOOM-CFM with one cache, reflow) nothing is. Velocities of the diffusion path are unbounded at the data, so its loss is.
 OVERFITTED = {
-    "condot": 0.65,
-    "fm-diffusion": 2.85,
-    "score": 0.18,
-    "batchot": 0.45,
-    "class-batchot": 0.48,
-    "c2ot": 0.48,
-    "loom": 0.01,
-    "class-loom": 0.01,
-    "cpd": 0.73,
-    "cpd-ot": 0.53,
-    "cpd-mixture": 0.73,
+    "condot": 0.92,
+    "fm-diffusion": 2.77,
+    "score": 0.19,
+    "batchot": 0.67,
+    "class-batchot": 0.73,
+    "c2ot": 0.73,
+    "loom": 0.005,
+    "class-loom": 0.005,
+    "cpd": 0.95,
+    "cpd-ot": 0.78,
+    "cpd-mixture": 0.95,
     "ddpm": 0.245,
-    "reflow": 0.01,
-    "standardised": 0.65,
-    "scale-matched": 0.87,
-    "pooled": 1.09,
+    "reflow": 0.005,
+    "standardised": 0.92,
+    "scale-matched": 1.1,
+    "pooled": 1.53,
 }
 
 
@@ -104,10 +104,10 @@ def test_sixteen_pictures_are_overfitted_to_a_stated_loss(method: str, tmp_path)
         "network.condition_dropout": 0.0,
         "network.layers": 2,
         "training.batch": 16,
-        "training.steps": 600,
+        "training.steps": 300,
         "training.log_every": 50,
-        "training.checkpoint_every": 600,
-        "optimiser.learning_rate": 2e-3,
+        "training.checkpoint_every": 300,
+        "optimiser.learning_rate": 3e-3,
         "coupling.caches": 1,
     }
     recipe = shrunk(by_name(f"digits-{method}"), **small)
