@@ -1,6 +1,7 @@
 """Scikit-learn's digits: 1,797 scans of 8 x 8 in 17 shades, ten classes. Of each class every tenth is held out."""
 
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -19,23 +20,30 @@ class Digits(Held):
     reader = "digits"
 
     def __init__(self, split: str, limit: int | None = None) -> None:
-        from sklearn.datasets import load_digits
-
-        found: Any = load_digits()
+        scans, target = _table()
         place = np.empty(
-            len(found.target), dtype=np.int64
+            len(target), dtype=np.int64
         )  # within the class: the first scans go 0, 1, ..., 9, 0, 1, ..., and every tenth of them is a 9
         for digit in range(10):
-            own = found.target == digit
+            own = target == digit
             place[own] = np.arange(own.sum())
         rows = np.flatnonzero((place % TENTH == TENTH - 1) == (split == "val"))[:limit]
-        pixels = np.rint(found.images[rows] * (255 / SHADES)).astype(np.uint8)[:, None]
+        pixels = np.rint(scans[rows] * (255 / SHADES)).astype(np.uint8)[:, None]
         super().__init__(pixels, [f"digit {row}" for row in rows], source=None, split=split)
-        labels = found.target[rows].astype(np.int64)
+        labels = target[rows].astype(np.int64)
         self.labels = labels
         self.classes = tuple(str(digit) for digit in range(10))
         self.may_flip = np.zeros(len(rows), dtype=bool)
         self.fingerprint = hash_of((self.pixels.tobytes(), labels.tobytes()))
+
+
+def _table() -> tuple[np.ndarray, np.ndarray]:
+    """What sklearn.datasets.load_digits returns as images and target, from the same file: the function brings scipy.stats and pandas with it, two seconds of a training's start."""
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise ValueError("the digits are in scikit-learn, which is not installed: pip install scikit-learn")
+    table = np.loadtxt(Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz", delimiter=",", dtype=np.int64)
+    return table[:, :-1].reshape(-1, SIZE, SIZE), table[:, -1]
 
 
 def open_digits(options: DataOptions, split: str) -> Digits:
