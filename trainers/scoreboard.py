@@ -141,14 +141,7 @@ def _cell(found: Sequence[Mapping[str, Any]]) -> Cell:
 
 
 def markdown(board: Board) -> str:
-    """Two tables: 1-NN accuracy by evaluations, and everything at 8 of them."""
-    first = ["method", "seeds", *("prior alone" if at == "prior" else at for at in COLUMNS)]
-    ties = {at: board.ties("one_nn", at) for at in COLUMNS}
-    rows = [
-        [line.name, str(line.seeds), *(_words(line.scores.get("one_nn", {}).get(at), line.name in ties[at]) for at in COLUMNS)]
-        for line in board.lines
-    ]
-    rows.append(["real against real", "", *(_words(board.real.get("one_nn"), False) if at == "prior" else "" for at in COLUMNS)])
+    """Three tables: 1-NN accuracy and kernel distance by evaluations, and everything at 8 of them."""
     second = [
         "method",
         *SHOWN.values(),
@@ -175,7 +168,11 @@ def markdown(board: Board) -> str:
         (
             f"**{board.base}**: 1-NN two-sample accuracy against held-out pictures by evaluations, n = {board.count}; .5 is ideal. In bold the best of a column and its ties.",
             "",
-            *_table(first, rows),
+            *_by_evaluations(board, "one_nn"),
+            "",
+            "Kernel distance of features x 1000; 0 is ideal:",
+            "",
+            *_by_evaluations(board, "kernel"),
             "",
             f"At {AT} evaluations (Euler):",
             "",
@@ -185,6 +182,18 @@ def markdown(board: Board) -> str:
             "* Never to be ranked by: a Gaussian prior that was fitted to the latents wins it without any flow.",
         )
     )
+
+
+def _by_evaluations(board: Board, measure: str) -> list[str]:
+    """One score of every method in every column."""
+    head = ["method", "seeds", *("prior alone" if at == "prior" else at for at in COLUMNS)]
+    ties, scale = {at: board.ties(measure, at) for at in COLUMNS}, SCALE.get(measure, 1.0)
+    rows = [
+        [line.name, str(line.seeds), *(_words(line.scores.get(measure, {}).get(at), line.name in ties[at], scale) for at in COLUMNS)]
+        for line in board.lines
+    ]
+    rows.append(["real against real", "", *(_words(board.real.get(measure), False, scale) if at == "prior" else "" for at in COLUMNS)])
+    return _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
