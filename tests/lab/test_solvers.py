@@ -163,7 +163,8 @@ def test_adaptive_solvers_reach_their_tolerance_and_count_rejected_steps(method)
     assert (solve(decay, x_0, method=method, atol=1e-7, rtol=1e-7).end - x_0 * math.exp(-1)).abs().max() < 1e-5
     assert solve(field, x_0, method=method, atol=1e-5, rtol=1e-5).nfe == len(calls)
     times = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
-    assert (solve(decay, x_0, method=method, grid=times, atol=1e-9, rtol=1e-9).x[1] - x_0 * math.exp(-0.3)).abs().max() < 1e-5
+    finest = 1e-7 if method == "adaptive-heun" else 1e-9  # of second order: it would take ten times the steps
+    assert (solve(decay, x_0, method=method, grid=times, atol=finest, rtol=finest).x[1] - x_0 * math.exp(-0.3)).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("euler", "euler"), ("midpoint", "midpoint"), ("rk4-38", "rk4")])

@@ -84,7 +84,7 @@ def test_it_outlives_who_started_it_sleeps_wakes_stops_and_goes_on(runs: Path):
     until(lambda: read_state(runs, "a").step >= 10)
     leader = processes_of(runs / "a")[0]
     assert os.getpgid(leader) == leader != os.getpgid(0)
-    assert psutil.Process(leader).nice() == 10
+    assert psutil.Process(leader).nice() == min(19, psutil.Process().nice() + 10)
     with pytest.raises(ValueError, match="stop it before"):
         delete(runs, "a")
     assert pause(runs, "a").state == "paused"
