@@ -24,26 +24,12 @@ def commands(name: str, seed: int, runs: Path, out: Path | None) -> list[list[st
             found += [command for command in commands(shipped.teacher, seed, runs, None) if command[0] == "train"]
             found.append(_pairs(shipped, run_of(runs, shipped.teacher, seed), pairs_of(runs, name, seed), seed))
         found.append(_train(shipped, name, run, seed, runs))
+    scoring = ["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--n", str(shipped.count), *shipped.scoring]
     if evaluation_of(run, None) is None:
-        found.append(["evaluate", str(run), "--nfe", *map(str, BUDGETS), "--adaptive", "--n", str(shipped.count), *shipped.scoring])
+        found.append([*scoring, "--adaptive", *shipped.flow_solver])
     for sampler in shipped.samplers:
         if evaluation_of(run, sampler) is None:
-            result = run / layout.EVALUATIONS / f"sampler-{sampler}.json"
-            found.append(
-                [
-                    "evaluate",
-                    str(run),
-                    "--nfe",
-                    *map(str, BUDGETS),
-                    "--n",
-                    str(shipped.count),
-                    *shipped.scoring,
-                    "--solver",
-                    sampler,
-                    "--out",
-                    str(result),
-                ]
-            )
+            found.append([*scoring, "--solver", sampler, "--out", str(run / layout.EVALUATIONS / f"sampler-{sampler}.json")])
     if out is not None and not (out / name).exists():
         found.append(["export", str(run), "--out", str(out / name)])
     return found

@@ -49,6 +49,8 @@ class Shipped:
     pair_options: tuple[str, ...] = ()
     scoring: tuple[str, ...] = ()
     """Options of `evaluate` beside budgets and count."""
+    flow_solver: tuple[str, ...] = ()
+    """The option that names the solver of the flow; the recipe's unless given."""
     samplers: tuple[str, ...] = ()
     """With which it is scored as well."""
 
@@ -74,7 +76,8 @@ def _emoji(base: str, method: str) -> Shipped:
         teacher="emoji-condot" if taught else None,
         pairs=10_000 if taught else 0,
         pair_options=("--solver", "heun", "--nfe", "16") if taught else (),
-        scoring=("--solver", "euler", "--guidance", "1", "--measures", *EMOJI_MEASURES),
+        flow_solver=("--solver", "euler"),
+        scoring=("--guidance", "1", "--measures", *EMOJI_MEASURES),
         samplers=SAMPLERS if method == "ddpm" else (),
     )
 
